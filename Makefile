@@ -1,0 +1,46 @@
+# lesion-dynamics: `make help` lists the targets. Needs git, make and Python 3.11 to 3.13 with venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# One thread per process for the libraries underneath: the processes are spread over the cores.
+export DVC_NO_ANALYTICS := 1
+export PYTHONWARNINGS ?= ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data study test lint ui clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+setup: $(READY) ## prepare .venv with the tested versions
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Python 3.11 to 3.13 is needed; give one with: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.11"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $(READY)
+
+data: $(READY) ## generate the embedded cohort (a phantom) into data/
+	@$(BIN)/python -m lesion_dynamics.phantom --out data
+	@$(BIN)/python -m lesion_dynamics.records.pinned_data
+
+study: data ## the main job: train, infer, analyze on the embedded cohort
+	@$(BIN)/dvc repro
+	@cat results/study/study.txt
+
+test: $(READY) ## check style and types, run the tests
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: $(READY) ## open MLflow on the store of this folder
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/tracking/mlflow.db
+
+clean: ## remove what was generated (not .venv, not runs, not tracking)
+	rm -rf data results derivatives models

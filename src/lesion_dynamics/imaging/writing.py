@@ -1,0 +1,60 @@
+"""Writing NIfTI files: whole or absent, same bytes for the same image, no free text.
+
+The header is built anew, never copied from a scan: descriptions and extensions of clinical
+files can hold names and dates.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from lesion_dynamics import atomic_files
+from lesion_dynamics.imaging.image import Image
+
+_COMPRESSION_LEVEL = 1  # level 6 takes four times as long for 5% fewer bytes
+_PROBABILITY_STEPS = 255.0
+_SCANNER_SPACE = 1
+
+
+def write_mask(path: Path, mask: Image) -> None:
+    """Write a mask as uint8 of 0 and 1 to a ``.nii.gz``."""
+    _write(path, mask.voxels.astype(np.uint8), mask.affine, slope=1.0)
+
+
+def write_probability(path: Path, probability: Image) -> None:
+    """Write probabilities as uint8 with slope 1/255 (steps of 0.004) to a ``.nii.gz``."""
+    steps = np.rint(np.clip(probability.voxels, 0.0, 1.0) * _PROBABILITY_STEPS)
+    _write(path, steps.astype(np.uint8), probability.affine, slope=1.0 / _PROBABILITY_STEPS)
+
+
+def write_intensities(path: Path, image: Image) -> None:
+    """Write intensities, rounded to int16, to a ``.nii.gz``."""
+    rounded = np.rint(np.clip(image.voxels, -32768, 32767)).astype(np.int16)
+    _write(path, rounded, image.affine, slope=1.0)
+
+
+def _write(path: Path, voxels: NDArray[Any], affine: NDArray[np.float64], *, slope: float) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_dtype(voxels.dtype)
+    header.set_data_shape(voxels.shape)
+    header.set_sform(affine, code=_SCANNER_SPACE)
+    # qform cannot hold shear; where it can hold the affine both forms are the same.
+    header.set_qform(affine, code=_SCANNER_SPACE, strip_shears=True)
+    header.set_xyzt_units("mm", "sec")
+    header.set_slope_inter(slope, 0.0)
+    header["vox_offset"] = 352
+    header["magic"] = b"n+1"
+    content = header.binaryblock + b"\0\0\0\0" + voxels.tobytes(order="F")
+    with (
+        atomic_files.replacing(path) as temporary,
+        temporary.open("wb") as file,
+        # No name and no time in the gzip header: the same image gives the same bytes.
+        gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, file, mtime=0) as compressed,
+    ):
+        compressed.write(content)

@@ -1,0 +1,117 @@
+"""A model version as data: what its manifest says, and where its weights lie.
+
+The manifest carries all that inference needs, so nothing in ``conf/infer.yaml`` can make a
+model version behave differently from how it was validated.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from lesion_dynamics.atomic_files import hash_of_file
+from lesion_dynamics.errors import ModelVersionError
+from lesion_dynamics.settings.operating_point import OperatingPoint
+from lesion_dynamics.settings.segmenter import SegmenterSettings
+from lesion_dynamics.settings.strict import Strict
+
+MANIFEST_FILE = "manifest.json"
+WEIGHTS_FILE = "weights.safetensors"
+NUMBER_FILE = "model_version.json"
+MANIFEST_FORMAT = 1
+
+
+class Manifest(Strict):
+    """What a model version is.
+
+    format : of the manifest itself. name : registered name.
+    weights_sha256 : of ``weights.safetensors``; checked at every loading.
+    segmenter, operating_point : how a scan becomes a lesion mask.
+    validation : metrics on the validation participants. training : lineage (data, code,
+        configuration, run). Both are records, read by people and reports.
+    """
+
+    format: int = Field(ge=MANIFEST_FORMAT, le=MANIFEST_FORMAT)
+    name: str
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    segmenter: SegmenterSettings
+    operating_point: OperatingPoint
+    validation: dict[str, Any]
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A registered name, its number, its manifest and its weights file."""
+
+    name: str
+    number: int
+    manifest: Manifest
+    weights: Path
+
+    @property
+    def label(self) -> str:
+        """``name/number``: what tables record."""
+        return f"{self.name}/{self.number}"
+
+    @property
+    def folder_name(self) -> str:
+        """``name-v<number>``: what derivatives folders are called."""
+        return f"{self.name}-v{self.number}"
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest in ``folder``, and that the weights are the ones it names.
+
+    Raises
+    ------
+    ModelVersionError : a file is missing, the manifest is not one of ours, or a hash differs.
+    """
+    remedy = "Train again, or fetch this model version again from the registry."
+    manifest_file, weights_file = folder / MANIFEST_FILE, folder / WEIGHTS_FILE
+    for path in (manifest_file, weights_file):
+        if not path.is_file():
+            raise ModelVersionError(
+                "this is not a model version: a file is missing", where=path, remedy=remedy
+            )
+    try:
+        manifest = Manifest.model_validate(json.loads(manifest_file.read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelVersionError(
+            f"not a manifest that this program wrote ({first})", where=manifest_file, remedy=remedy
+        ) from None
+    if hash_of_file(weights_file) != manifest.weights_sha256:
+        raise ModelVersionError(
+            "the weights are not those that the manifest names (SHA-256 differs)",
+            where=weights_file,
+            remedy=remedy,
+        )
+    return manifest
+
+
+def load_model_version(folder: Path) -> ModelVersion:
+    """A model version from a folder with manifest, weights and its registered number.
+
+    Raises
+    ------
+    ModelVersionError : as :func:`load_manifest`; or the number is missing.
+    """
+    manifest = load_manifest(folder)
+    number_file = folder / NUMBER_FILE
+    try:
+        registered = json.loads(number_file.read_text(encoding="utf-8"))
+        number = int(registered["number"])
+        if registered["name"] != manifest.name:
+            raise ValueError(f"it names {registered['name']}, the manifest {manifest.name}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelVersionError(
+            f"the registered name and number cannot be read ({error})",
+            where=number_file,
+            remedy="Train again, or name the model version as NAME/NUMBER.",
+        ) from None
+    return ModelVersion(manifest.name, number, manifest, folder / WEIGHTS_FILE)

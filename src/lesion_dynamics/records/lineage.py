@@ -1,0 +1,54 @@
+"""Where a result comes from: code, data, environment. Nothing identifying."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DATA_FILE = "data.dvc"
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit and whether tracked files differ from it; None where there is no repository."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "modified": None if changed is None else bool(changed)}
+
+
+def data_state(folder: Path) -> dict[str, Any]:
+    """What ``data.dvc`` in ``folder`` pins: the DVC hash of the cohort's bytes, or None."""
+    path = folder / DATA_FILE
+    if not path.is_file():
+        return {"dvc_md5": None, "path": None}
+    pinned = yaml.safe_load(path.read_text(encoding="utf-8"))["outs"][0]
+    return {"dvc_md5": pinned.get("md5"), "path": pinned.get("path")}
+
+
+def environment() -> dict[str, Any]:
+    """Python, operating system, and the version of every installed package."""
+    packages = {
+        distribution.metadata["Name"]: distribution.version
+        for distribution in importlib.metadata.distributions()
+        if distribution.metadata["Name"]
+    }
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

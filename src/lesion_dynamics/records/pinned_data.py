@@ -1,0 +1,75 @@
+"""Whether the bytes of the data folder are those that ``data.dvc`` pins.
+
+Run as ``python -m lesion_dynamics.records.pinned_data`` after the phantom was generated.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+from lesion_dynamics.records.lineage import DATA_FILE
+
+_LOG = logging.getLogger(__name__)
+PinnedState = Literal["same", "not cached", "modified", "deleted", "not pinned"]
+
+
+def pinned_state(root: Path) -> PinnedState:
+    """Compare the data folder below ``root`` with its pin; reads the data, changes nothing."""
+    if not (root / DATA_FILE).is_file():
+        return "not pinned"
+    status = json.loads(_dvc(root, "status", "--json", DATA_FILE))
+    changes = [
+        state
+        for entries in status.values()
+        for entry in entries
+        if isinstance(entry, dict)
+        for state in entry.get("changed outs", {}).values()
+    ]
+    if not changes:
+        return "same"
+    if changes[0] == "not in cache":
+        return "not cached"
+    return "deleted" if changes[0] == "deleted" else "modified"
+
+
+def main() -> int:
+    """Put unchanged data into DVC's cache; say so when the data differ from their pin."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    root = Path.cwd()
+    state = pinned_state(root)
+    if state == "not cached":
+        _dvc(root, "commit", "--force", "--quiet", DATA_FILE)
+        state = pinned_state(root)
+    if state == "same":
+        _LOG.info("data: the bytes that %s pins", DATA_FILE)
+    elif state == "modified":
+        _LOG.warning(
+            "data: not the bytes that %s pins. A phantom generated on another kind of processor "
+            "or with other library versions can differ in the last bit of its arithmetic. "
+            "`.venv/bin/dvc commit %s` accepts these bytes; the study goes on with them.",
+            DATA_FILE,
+            DATA_FILE,
+        )
+    else:
+        _LOG.warning("data: %s (see %s)", state, DATA_FILE)
+    return 0
+
+
+def _dvc(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

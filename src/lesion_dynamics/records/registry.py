@@ -1,0 +1,144 @@
+"""Model versions in MLflow's registry: safetensors and JSON, never a pickle."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+
+from lesion_dynamics.atomic_files import write_json
+from lesion_dynamics.errors import ModelVersionError
+from lesion_dynamics.model_version import (
+    MANIFEST_FILE,
+    NUMBER_FILE,
+    WEIGHTS_FILE,
+    ModelVersion,
+    load_manifest,
+    load_model_version,
+)
+from lesion_dynamics.records.store import Store, open_store
+from lesion_dynamics.settings.tracking import TrackingSettings
+
+_ARTIFACT_FOLDER = "segmenter"
+NEWEST_ALIAS = "candidate"
+"""The alias that every newly registered version takes over."""
+
+
+def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
+    """Register the weights and manifest in ``folder`` under the manifest's name.
+
+    A version of the same run with the same weights is found again instead of registered twice,
+    so an interruption between registering and recording the number does no harm. The number is
+    written beside the manifest.
+    """
+    manifest = load_manifest(folder)
+    client = store.client
+    try:
+        client.get_registered_model(manifest.name)
+    except MlflowException:
+        client.create_registered_model(manifest.name)
+    known = [
+        version
+        for version in client.search_model_versions(f"name='{manifest.name}'")
+        if version.run_id == run_id
+        and version.tags.get("weights_sha256") == manifest.weights_sha256
+    ]
+    if known:
+        number = int(known[0].version)
+    else:
+        for file in (WEIGHTS_FILE, MANIFEST_FILE):
+            client.log_artifact(run_id, str(folder / file), _ARTIFACT_FOLDER)
+        created = client.create_model_version(
+            manifest.name,
+            f"runs:/{run_id}/{_ARTIFACT_FOLDER}",
+            run_id=run_id,
+            tags={"weights_sha256": manifest.weights_sha256},
+        )
+        number = int(created.version)
+    client.set_registered_model_alias(manifest.name, NEWEST_ALIAS, str(number))
+    write_json(folder / NUMBER_FILE, {"name": manifest.name, "number": number, "run_id": run_id})
+    return load_model_version(folder)
+
+
+def is_registered(store: Store, version: ModelVersion) -> bool:
+    """Whether the registry holds this number with these weights."""
+    try:
+        found = store.client.get_model_version(version.name, str(version.number))
+    except MlflowException:
+        return False
+    return bool(found.tags.get("weights_sha256") == version.manifest.weights_sha256)
+
+
+def resolve(reference: str, tracking: TrackingSettings) -> ModelVersion:
+    """The model version that ``reference`` means now, fixed to its number.
+
+    reference : ``name/number``, ``name@alias``, or a folder that ``train.py`` wrote.
+
+    Raises
+    ------
+    ModelVersionError : there is no such version, or its bytes are not what they should be.
+    """
+    folder = Path(reference)
+    if (folder / MANIFEST_FILE).is_file():
+        return load_model_version(folder)
+    name, separator, wanted = reference.replace("@", "/", 1).rpartition("/")
+    if not separator or not name or "/" in name:
+        raise ModelVersionError(
+            "not a model version: no such folder, and not NAME/NUMBER or NAME@ALIAS",
+            where=f"model_version={reference}",
+            remedy="Give for example lesion-segmenter/1, or train first: python train.py.",
+        )
+    return _from_registry(name, wanted, "@" in reference, tracking)
+
+
+def _from_registry(
+    name: str, wanted: str, is_alias: bool, tracking: TrackingSettings
+) -> ModelVersion:
+    store = open_store(tracking)
+    try:
+        if is_alias:
+            found = store.client.get_model_version_by_alias(name, wanted)
+        else:
+            found = store.client.get_model_version(name, wanted)
+    except MlflowException:
+        raise ModelVersionError(
+            f"no model version {wanted} of {name} in {_described(store, name)}",
+            where=f"model_version={name}{'@' if is_alias else '/'}{wanted}",
+            remedy="Name one of these, or train one: python train.py.",
+        ) from None
+    number = int(found.version)
+    cached = tracking.folder.resolve() / "model_versions" / f"{name}-v{number}"
+    if not (cached / NUMBER_FILE).is_file():
+        _download(store, name, number, str(found.run_id), cached)
+    return load_model_version(cached)
+
+
+def _download(store: Store, name: str, number: int, run_id: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        source = store.client.get_model_version_download_uri(name, str(number))
+        download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=store.uri)
+        inner = next((p.parent for p in partial.rglob(MANIFEST_FILE)), None)
+        if inner is None:
+            raise ModelVersionError(
+                "this registry entry holds no manifest: another program made it",
+                where=f"{name}/{number}",
+                remedy="Name a model version that train.py registered.",
+            )
+        write_json(inner / NUMBER_FILE, {"name": name, "number": number, "run_id": run_id})
+        shutil.rmtree(target, ignore_errors=True)
+        inner.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _described(store: Store, name: str) -> str:
+    versions = store.client.search_model_versions(f"name='{name}'")
+    if not versions:
+        return "the registry, which has none of that name"
+    numbers = ", ".join(sorted((v.version for v in versions), key=int))
+    return f"the registry, which has {numbers}"

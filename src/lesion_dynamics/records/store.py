@@ -1,0 +1,66 @@
+"""The MLflow store: where it lies, and a client on it.
+
+MLflow's own default is a database in whatever folder a command was started in; here every
+address is absolute and explicit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from lesion_dynamics.atomic_files import require_writable_folder
+from lesion_dynamics.settings.tracking import TrackingSettings
+
+_LOCK_FILE = "initialising.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A client, the address it speaks to, and the experiment's id."""
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+
+
+def open_store(settings: TrackingSettings) -> Store:
+    """Open the store, and make its tables and the experiment if they are not there.
+
+    Raises
+    ------
+    OutputError : the store's folder cannot be written.
+    """
+    # MLflow reports its migrations line by line; they are of no use to anybody here.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if settings.uri is not None:
+        client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
+        return Store(client, settings.uri, _experiment(client, settings.experiment, None))
+    folder = settings.folder.resolve()
+    require_writable_folder(folder)
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    # Processes that migrate a fresh database at the same time break each other.
+    with (folder / _LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        artifacts = (folder / "artifacts").as_uri()
+        experiment_id = _experiment(client, settings.experiment, artifacts)
+    return Store(client, uri, experiment_id)
+
+
+def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name, artifact_location=artifacts))
+    except MlflowException:
+        again = client.get_experiment_by_name(name)  # another process was quicker
+        if again is None:
+            raise
+        return str(again.experiment_id)

@@ -1,0 +1,1 @@
+"""From a prepared scan to a lesion probability, and the training of it. torch lives here."""

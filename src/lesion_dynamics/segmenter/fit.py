@@ -1,0 +1,160 @@
+"""The training loop: Lightning's, with checkpoints that are whole or absent, and exact resume."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import safetensors.torch
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.trainer.states import TrainerStatus
+
+from lesion_dynamics.atomic_files import replacing
+from lesion_dynamics.segmenter.datamodule import LesionDataModule
+from lesion_dynamics.segmenter.module import SELECTION_METRIC, LesionModule
+from lesion_dynamics.settings.training import TrainSettings
+
+_LOG = logging.getLogger(__name__)
+LAST_CHECKPOINT = "last.ckpt"
+BEST_CHECKPOINT = "best.ckpt"
+MetricsListener = Callable[[Mapping[str, float], int], None]
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """A checkpoint replaces the one before only when all its bytes are on disk."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: Any,
+        storage_options: Any = None,  # noqa: ARG002  Lightning's
+    ) -> None:
+        """Write ``checkpoint`` to ``path``, atomically."""
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+class _MetricsToListener(Callback):
+    """Hands the metrics of every epoch to whoever records them, and to the log."""
+
+    def __init__(self, listener: MetricsListener) -> None:
+        self._listener = listener
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        if not trainer.is_global_zero:
+            return
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self._listener(metrics, trainer.global_step)
+        if not sys.stderr.isatty():
+            score = metrics.get(SELECTION_METRIC, float("nan"))
+            _LOG.info(
+                "epoch %d of %s: training loss %.3f, validation score %.3f",
+                trainer.current_epoch + 1,
+                trainer.max_epochs,
+                metrics.get("training_loss", float("nan")),
+                score,
+            )
+
+
+def fit(
+    module: LesionModule,
+    data: LesionDataModule,
+    settings: TrainSettings,
+    *,
+    run_folder: Path,
+    listener: MetricsListener,
+) -> Path:
+    """Train, or go on with the training that ``run_folder`` holds; return the best checkpoint.
+
+    Raises
+    ------
+    KeyboardInterrupt : interrupted; the last finished epoch is kept.
+    """
+    if settings.trainer.threads:
+        torch.set_num_threads(settings.trainer.threads)
+    last = run_folder / LAST_CHECKPOINT
+    trainer = _trainer(settings, run_folder, listener)
+    with warnings.catch_warnings():
+        # Lightning advises more workers by counting cores, whatever the loader is waiting for.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*before.*optimizer.step.*")
+        warnings.filterwarnings(
+            "ignore", message=".*Checkpoint directory .* exists and is not empty.*"
+        )
+        try:
+            trainer.fit(
+                module, data, ckpt_path=str(last) if last.is_file() else None, weights_only=True
+            )
+        except SystemExit:
+            # Lightning turns Ctrl-C into an exit of its own.
+            if trainer.state.status == TrainerStatus.INTERRUPTED:
+                raise KeyboardInterrupt from None
+            raise
+    best = run_folder / BEST_CHECKPOINT
+    return best if best.is_file() else last
+
+
+def load_weights(module: LesionModule, checkpoint: Path) -> None:
+    """Put the weights of a checkpoint of our own into ``module``."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+
+
+def write_weights(module: LesionModule, path: Path) -> None:
+    """Write the network's weights as safetensors, atomically."""
+    state = {name: value.contiguous() for name, value in module.network.state_dict().items()}
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(state, temporary)
+
+
+def _trainer(settings: TrainSettings, run_folder: Path, listener: MetricsListener) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    loop = settings.trainer
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            dirpath=run_folder,
+            filename=BEST_CHECKPOINT.removesuffix(".ckpt"),
+            monitor=SELECTION_METRIC,
+            mode="max",
+            save_top_k=1,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        ),
+        ModelCheckpoint(
+            dirpath=run_folder,
+            filename=LAST_CHECKPOINT.removesuffix(".ckpt"),
+            save_top_k=1,
+            every_n_epochs=1,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        ),
+        _MetricsToListener(listener),
+    ]
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar(refresh_rate=5))
+    return pl.Trainer(
+        accelerator=loop.accelerator,
+        devices=loop.devices,
+        num_nodes=loop.nodes,
+        max_epochs=loop.epochs,
+        limit_train_batches=loop.steps_per_epoch,
+        check_val_every_n_epoch=min(loop.validate_every_epochs, loop.epochs),
+        num_sanity_val_steps=0,
+        gradient_clip_val=settings.optimiser.gradient_clip_norm,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        logger=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        default_root_dir=run_folder,
+        use_distributed_sampler=False,
+        deterministic=True,
+    )

@@ -1,0 +1,134 @@
+"""From a prepared scan to the arrays a network sees, and back to the native FLAIR grid.
+
+Arrays only, no torch. Training, validation and inference all pass through here, so they
+cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesion_dynamics.imaging.geometry import Affine
+from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.preprocessing.intensity import normalise_intensities
+from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
+from lesion_dynamics.preprocessing.resampling import resample
+from lesion_dynamics.settings.segmenter import SegmenterSettings
+
+BACKGROUND_Z = -4.0
+"""Outside the brain, and the lowest intensity inside it, in normalised (z) units."""
+
+BRIGHTEST_Z = 8.0
+"""Vessels and artefacts above this are cut; lesions lie between 1 and 4."""
+
+MISSING_SEQUENCE_Z = 0.0
+"""The channel of a sequence that the scan lacks, everywhere."""
+
+_MARGIN_MM = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInput:
+    """A scan on the network's grid.
+
+    channels : (sequences, x, y, z) float32, z units between -4 and 8.
+    brain_mask : (x, y, z) bool.
+    affine : (4, 4) voxel indices to participant-space RAS+ mm; axes along R, A, S.
+    """
+
+    channels: NDArray[np.float32]
+    brain_mask: NDArray[np.bool_]
+    affine: Affine
+
+
+def network_input(prepared: PreparedScan, settings: SegmenterSettings) -> NetworkInput:
+    """Resample a prepared scan once onto the network's grid and normalise it."""
+    shape, affine = network_grid(prepared, spacing_mm=settings.spacing_mm)
+    flair_from_participant = np.linalg.inv(prepared.to_participant)
+    brain = (
+        resample(
+            prepared.brain_mask.with_voxels(prepared.brain_mask.voxels.astype(np.float32)),
+            shape=shape,
+            affine=affine,
+            image_from_target=flair_from_participant,
+            interpolation="linear",
+        ).voxels
+        >= 0.5
+    )
+    channels = np.full((len(settings.sequences), *shape), MISSING_SEQUENCE_Z, dtype=np.float32)
+    for channel, name in enumerate(settings.sequences):
+        sequence = prepared.sequences.get(name)
+        if sequence is None:
+            continue
+        intensities = resample(
+            sequence.image,
+            shape=shape,
+            affine=affine,
+            image_from_target=np.linalg.inv(sequence.to_flair) @ flair_from_participant,
+            interpolation="linear",
+        ).voxels
+        z = normalise_intensities(intensities, brain, settings=settings.preprocessing.intensity)
+        channels[channel] = np.where(brain, np.clip(z, BACKGROUND_Z, BRIGHTEST_Z), BACKGROUND_Z)
+    return NetworkInput(channels=channels, brain_mask=brain, affine=affine)
+
+
+def network_grid(
+    prepared: PreparedScan, *, spacing_mm: float
+) -> tuple[tuple[int, int, int], Affine]:
+    """An axis-aligned isotropic grid in participant space around the brain.
+
+    Its voxels fall on those of the FLAIR where that has the same axes and spacing, so such a
+    scan is copied and not interpolated.
+    """
+    mask = prepared.brain_mask
+    inside = np.argwhere(mask.voxels > 0)
+    low, high = inside.min(axis=0), inside.max(axis=0)
+    corners = np.array(
+        [
+            [i, j, k, 1.0]
+            for i in (low[0], high[0])
+            for j in (low[1], high[1])
+            for k in (low[2], high[2])
+        ]
+    )
+    world_from_voxel = prepared.to_participant @ mask.affine
+    world = corners @ world_from_voxel.T
+    first = world[:, :3].min(axis=0) - _MARGIN_MM
+    last = world[:, :3].max(axis=0) + _MARGIN_MM
+    lattice = world_from_voxel[:3, 3]
+    origin = lattice + np.floor((first - lattice) / spacing_mm + 1e-6) * spacing_mm
+    size = np.ceil((last - origin) / spacing_mm).astype(int) + 1
+    affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    affine[:3, 3] = origin
+    return (int(size[0]), int(size[1]), int(size[2])), affine
+
+
+def on_network_grid(mask: Image, prepared: PreparedScan, given: NetworkInput) -> NDArray[np.uint8]:
+    """A mask of the native FLAIR grid on the network's grid, (x, y, z) of 0 and 1."""
+    share = resample(
+        mask.with_voxels(mask.voxels.astype(np.float32)),
+        shape=given.brain_mask.shape,
+        affine=given.affine,
+        image_from_target=np.linalg.inv(prepared.to_participant),
+        interpolation="linear",
+    )
+    return (share.voxels >= 0.5).astype(np.uint8)
+
+
+def on_native_grid(
+    probability: NDArray[np.float32], given: NetworkInput, prepared: PreparedScan
+) -> Image:
+    """A lesion probability of the network's grid on the native FLAIR grid; 0 off brain."""
+    brain = prepared.brain_mask
+    native = resample(
+        Image(voxels=probability, affine=given.affine),
+        shape=brain.shape,
+        affine=brain.affine,
+        image_from_target=prepared.to_participant,
+        interpolation="linear",
+    )
+    voxels = np.where(brain.voxels > 0, np.clip(native.voxels, 0.0, 1.0), 0.0)
+    return brain.with_voxels(voxels.astype(np.float32))

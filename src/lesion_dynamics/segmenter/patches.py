@@ -1,0 +1,111 @@
+"""Training patches: which one, cut where, changed how. All decided by the seed and a number.
+
+Patch number n of a training is the same whatever process makes it and whenever: a run that is
+interrupted and goes on sees the patches it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from lesion_dynamics.segmenter.augmentation import PatchAugmentation
+from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
+from lesion_dynamics.segmenter.training_scans import TrainingScan
+from lesion_dynamics.settings.training import PatchSettings
+
+
+class PatchDataset(Dataset[dict[str, Tensor]]):
+    """Patch number -> {"channels": (sequences, x, y, z), "reference": (1, x, y, z)}, float32.
+
+    Scans are taken in turn in a fresh random order, so each is seen equally often; a patch is
+    centred on a lesion voxel with `lesion_fraction`, else anywhere in the brain. Scans without
+    lesions are normal: their patches come from anywhere in the brain.
+    """
+
+    def __init__(
+        self,
+        scans: Sequence[TrainingScan],
+        *,
+        patch: PatchSettings,
+        augmentation: PatchAugmentation,
+        seed: int,
+    ) -> None:
+        self._scans = tuple(scans)
+        self._patch = patch
+        self._augmentation = augmentation
+        self._seed = seed
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self._seed, number])
+        scan = self._scans[self._scan_index(number)]
+        centre = self._centre(scan, rng)
+        channels = cut(scan.array("channels"), centre, self._patch.size_voxels, BACKGROUND_Z)
+        reference = cut(scan.array("reference")[None], centre, self._patch.size_voxels, 0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**63 - 1)))
+            augmented, mask = self._augmentation(
+                torch.from_numpy(channels.astype(np.float32)),
+                torch.from_numpy(reference.astype(np.float32)),
+            )
+        return {"channels": augmented, "reference": mask}
+
+    def _scan_index(self, number: int) -> int:
+        turn, place = divmod(number, len(self._scans))
+        return int(
+            np.random.default_rng([self._seed, turn, 1]).permutation(len(self._scans))[place]
+        )
+
+    def _centre(self, scan: TrainingScan, rng: np.random.Generator) -> NDArray[np.int64]:
+        lesion_voxels = scan.array("lesion_voxels")
+        wants_lesion = rng.random() < self._patch.lesion_fraction
+        voxels = (
+            lesion_voxels if wants_lesion and len(lesion_voxels) else scan.array("brain_voxels")
+        )
+        centre = np.asarray(voxels[int(rng.integers(len(voxels)))], dtype=np.int64)
+        # Off-centre, so that the network cannot learn that lesions lie in the middle.
+        quarter = self._patch.size_voxels // 4
+        return centre + rng.integers(-quarter, quarter + 1, size=3)
+
+
+def cut(
+    array: NDArray[np.generic], centre: NDArray[np.int64], size: int, outside: float
+) -> NDArray[np.generic]:
+    """The cube of edge ``size`` around ``centre`` from (channels, x, y, z), padded."""
+    patch = np.full((array.shape[0], size, size, size), outside, dtype=array.dtype)
+    source, target = [slice(None)], [slice(None)]
+    for axis in range(3):
+        start = int(centre[axis]) - size // 2
+        low, high = max(start, 0), min(start + size, array.shape[axis + 1])
+        if low >= high:
+            return patch
+        source.append(slice(low, high))
+        target.append(slice(low - start, high - start))
+    patch[tuple(target)] = array[tuple(source)]
+    return patch
+
+
+class PatchNumbers(Sampler[int]):
+    """The patch numbers of one epoch, shared out among the processes of a distributed training."""
+
+    def __init__(self, *, patches_per_epoch: int, rank: int, world_size: int) -> None:
+        self._patches_per_epoch = patches_per_epoch
+        self._rank = rank
+        self._world_size = world_size
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch, also the first one after a resume."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        first = self._epoch * self._patches_per_epoch
+        return iter(range(first + self._rank, first + self._patches_per_epoch, self._world_size))
+
+    def __len__(self) -> int:
+        return len(range(self._rank, self._patches_per_epoch, self._world_size))

@@ -1,0 +1,101 @@
+"""Prepared training scans on disk: memory-mapped arrays that a patch is cut from in under 1 ms.
+
+One folder a scan, written whole or not at all, named by the hash of everything it was made
+from; a changed image, mask or setting makes another folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
+from lesion_dynamics.cohort.cohort import Scan
+from lesion_dynamics.imaging.reading import read_mask
+from lesion_dynamics.preprocessing.prepare import prepare_scan
+from lesion_dynamics.segmenter.network_input import network_input, on_network_grid
+from lesion_dynamics.settings.cohort import Prepared
+from lesion_dynamics.settings.segmenter import SegmenterSettings
+from lesion_dynamics.source_hash import hash_of_source
+
+_SOURCE = ("imaging", "preprocessing", "segmenter/network_input", "segmenter/training_scans")
+_BRAIN_CENTRES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingScan:
+    """One prepared, labelled scan.
+
+    folder : holds channels.npy (sequences, x, y, z) float16 in z units, reference.npy
+        (x, y, z) uint8, and voxel indices to centre patches on: lesion_voxels.npy (n, 3),
+        brain_voxels.npy (m, 3).
+    """
+
+    participant_id: str
+    session_id: str
+    folder: Path
+
+    def array(self, name: str) -> NDArray[np.generic]:
+        """One of the arrays, memory-mapped, read-only."""
+        mapped: NDArray[np.generic] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        return mapped
+
+
+def prepared_folder_name(scan: Scan, prepared: Prepared, settings: SegmenterSettings) -> str:
+    """Hash of the scan's bytes and of every setting that its arrays depend on."""
+    assert scan.reference_mask is not None
+    files = {name: hash_of_file(path) for name, path in sorted(scan.images.items())}
+    return hash_of_content(
+        {
+            "source": hash_of_source(*_SOURCE),
+            "files": files,
+            "reference": hash_of_file(scan.reference_mask),
+            "prepared": (scan.prepared or prepared).model_dump(),
+            "preprocessing": settings.preprocessing.model_dump(mode="json"),
+            "sequences": list(settings.sequences),
+            "spacing_mm": settings.spacing_mm,
+        }
+    )[:32]
+
+
+def prepare_training_scan(
+    scan: Scan, prepared: Prepared, settings: SegmenterSettings, store: Path
+) -> TrainingScan:
+    """Prepare one scan into ``store``, or find it there.
+
+    Raises
+    ------
+    ScanError : an image or the reference mask cannot be used.
+    """
+    folder = store / prepared_folder_name(scan, prepared, settings)
+    if not folder.is_dir():
+        store.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=store))
+        try:
+            _write_arrays(scan, prepared, settings, partial)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return TrainingScan(scan.participant_id, scan.session_id, folder)
+
+
+def _write_arrays(
+    scan: Scan, prepared: Prepared, settings: SegmenterSettings, folder: Path
+) -> None:
+    assert scan.reference_mask is not None
+    scan_prepared = prepare_scan(scan, prepared, settings=settings.preprocessing)
+    given = network_input(scan_prepared, settings)
+    reference = on_network_grid(read_mask(scan.reference_mask), scan_prepared, given)
+    reference &= given.brain_mask.astype(np.uint8)
+    brain_voxels = np.argwhere(given.brain_mask)
+    # Every n-th brain voxel: enough places to centre a patch on, and always the same ones.
+    step = max(1, len(brain_voxels) // _BRAIN_CENTRES)
+    np.save(folder / "channels.npy", given.channels.astype(np.float16))
+    np.save(folder / "reference.npy", reference)
+    np.save(folder / "lesion_voxels.npy", np.argwhere(reference > 0).astype(np.int16))
+    np.save(folder / "brain_voxels.npy", brain_voxels[::step].astype(np.int16))

@@ -1,0 +1,41 @@
+"""Which scans, where they lie, and what was already done to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from lesion_dynamics.settings.strict import Strict
+
+
+class Prepared(Strict):
+    """What was done to the scans before they came here; it is not done again."""
+
+    skull_stripped: bool = False
+    sequences_aligned: bool = False
+    bias_corrected: bool = False
+
+
+class CohortSettings(Strict):
+    """One cohort.
+
+    name : short name, used in output paths and tables.
+    layout : ``bids`` or ``open_ms`` (Ljubljana, as upstream lays it out).
+    root : folder of the cohort.
+    prepared : what was done to the scans before.
+    session_alignment : ``rigid`` brings the sessions of a participant into one unbiased space
+        (greedy); ``none`` leaves them where they are.
+    reference_masks : folder of the reference masks (BIDS derivatives), for training.
+    truth : table of true lesion volumes, where they are known (a phantom). Only the analysis
+        reads it.
+    """
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$")
+    layout: Literal["bids", "open_ms"]
+    root: Path
+    prepared: Prepared = Prepared()
+    session_alignment: Literal["none", "rigid"] = "none"
+    reference_masks: Path | None = None
+    truth: Path | None = None

@@ -1,0 +1,38 @@
+"""Settings of ``infer.py``: a cohort, a model version, and where and how to run; nothing else.
+
+Sequences, spacing, normalisation, window and operating point belong to the model version.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from lesion_dynamics.settings.cohort import CohortSettings
+from lesion_dynamics.settings.strict import Strict
+from lesion_dynamics.settings.tracking import TrackingSettings
+
+
+class ExecutorSettings(Strict):
+    """Processes on this machine.
+
+    processes : participants at once; 0 is one a core. threads_per_process : torch threads.
+    """
+
+    processes: int = Field(ge=0)
+    threads_per_process: int = Field(ge=1)
+
+
+class InferSettings(Strict):
+    """All of ``infer.py``.
+
+    model_version : ``name/number``, ``name@alias``, or a folder that ``train.py`` wrote.
+    output : receives ``<cohort>/<name>-v<number>/``.
+    """
+
+    cohort: CohortSettings
+    model_version: str = Field(min_length=1)
+    executor: ExecutorSettings
+    tracking: TrackingSettings
+    output: Path

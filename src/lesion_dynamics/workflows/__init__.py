@@ -1,0 +1,1 @@
+"""The order of calls: training, inference, analysis. No formulas live here."""

@@ -1,0 +1,113 @@
+"""What the analysis reads: the cohort's tables and the tables of lesion volumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
+from lesion_dynamics.cohort.cohort import CohortTables
+from lesion_dynamics.cohort.reading import read_tables
+from lesion_dynamics.errors import MeasurementsError
+from lesion_dynamics.longitudinal.measurements import (
+    FILE_NAME,
+    TRUTH,
+    combine_measurements,
+    read_measurements,
+    require_known_scans,
+)
+from lesion_dynamics.longitudinal.tidy_tables import tsv_of
+from lesion_dynamics.settings.analysis import AnalyzeSettings
+
+
+@dataclass(frozen=True)
+class AnalysisInputs:
+    """The tables, and the hash of each of them.
+
+    measurements : all model versions, and the truth if the cohort has one.
+    hashes : from a path or a table's name to SHA-256.
+    """
+
+    tables: CohortTables
+    measurements: pd.DataFrame
+    hashes: dict[str, str]
+
+
+def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
+    """Read and check everything.
+
+    Raises
+    ------
+    CohortError : the cohort's tables cannot be used.
+    MeasurementsError : no table of volumes, or one that does not fit the cohort.
+    """
+    tables = read_tables(settings.cohort)
+    paths = measurement_files(settings.measurements)
+    truth = settings.cohort.truth
+    measured = [_read_known(path, tables, settings) for path in paths]
+    if truth is not None:
+        measured = [table[table["model_version"] != TRUTH] for table in measured]
+        known = _read_known(truth, tables, settings)
+        measured.append(known.assign(model_version=TRUTH))
+        paths = [*paths, truth]
+    where = ", ".join(portable(path) for path in paths)
+    measurements = combine_measurements([t for t in measured if len(t)], where=where)
+    hashes = {portable(path): hash_of_file(path) for path in paths}
+    for name in ("participants", "sessions", "attacks"):
+        hashes[f"cohort {name}"] = hash_of_content(tsv_of(getattr(tables, name)))
+    return AnalysisInputs(tables=tables, measurements=measurements, hashes=hashes)
+
+
+def _read_known(path: Path, tables: CohortTables, settings: AnalyzeSettings) -> pd.DataFrame:
+    table = read_measurements(path)
+    cohort = f"{settings.cohort.name} in {settings.cohort.root}"
+    require_known_scans(table, tables.sessions, where=path, cohort=cohort)
+    return table
+
+
+def measurement_files(patterns: tuple[str, ...]) -> list[Path]:
+    """Files that the paths and patterns stand for, each once, in a stable order.
+
+    Raises
+    ------
+    MeasurementsError : one of them stands for nothing.
+    """
+    found: dict[Path, Path] = {}
+    for pattern in patterns:
+        files = [file for path in _expand(pattern) for file in _tables_at(path)]
+        if not files:
+            raise MeasurementsError(
+                "no table of lesion volumes here",
+                where=pattern,
+                remedy=f"Run infer.py first, or set measurements to a {FILE_NAME} or its folder.",
+            )
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def _expand(pattern: str) -> list[Path]:
+    plain = Path(pattern).expanduser()
+    if plain.exists():
+        return [plain]
+    start = Path(plain.anchor or ".")
+    return sorted(start.glob(str(plain.relative_to(plain.anchor))))
+
+
+def _tables_at(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    own = path / FILE_NAME
+    return [own] if own.is_file() else sorted(path.glob(f"*/{FILE_NAME}"))
+
+
+def portable(path: Path) -> str:
+    """A path that means the same on another machine: relative to here, or the last parts."""
+    if not path.is_absolute():
+        return path.as_posix()
+    here = Path.cwd()
+    if path.is_relative_to(here):
+        return path.relative_to(here).as_posix()
+    return "/".join(("...", *path.parts[-2:]))

@@ -1,0 +1,254 @@
+"""Inference: a cohort and a model version become lesion masks and a table of lesion volumes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lesion_dynamics.atomic_files import hash_of_file, require_writable_folder, write_json
+from lesion_dynamics.cohort.cohort import Cohort, Exclusion, Scan
+from lesion_dynamics.cohort.pixel_check import unusable_scans
+from lesion_dynamics.cohort.reading import read_cohort
+from lesion_dynamics.errors import ScanError
+from lesion_dynamics.longitudinal.measurements import FAILED, FILE_NAME, write_measurements
+from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.records.derivatives import (
+    ScanOutputs,
+    finished_row,
+    scan_key,
+    write_dataset_description,
+)
+from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.workflows.processes import cores, in_processes
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTask:
+    """One scan to be segmented, and where its outputs go."""
+
+    scan: Scan
+    key: str
+    input_hashes: Mapping[str, Any]
+    outputs: ScanOutputs
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantTask:
+    """All scans of one participant, as their alignment needs all; those in `due` are redone."""
+
+    scans: tuple[ScanTask, ...]
+    due: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class InferenceResult:
+    """What came of an inference.
+
+    measurements : path of the table. done, kept : scans segmented now, and found up to date.
+    failures : scans left out because something is wrong with them.
+    """
+
+    folder: Path
+    measurements: Path
+    done: int
+    kept: int
+    failures: tuple[Exclusion, ...]
+
+
+def run(settings: InferSettings) -> InferenceResult:
+    """Segment and measure every scan that is not up to date.
+
+    Raises
+    ------
+    UserError : the cohort or the model version cannot be used, or the output not be written.
+    ScanError : finished, but some scans failed; they are listed and stand in the table with
+        their reason.
+    """
+    from lesion_dynamics.records.registry import resolve
+
+    version = resolve(settings.model_version, settings.tracking)
+    segmenter = version.manifest.segmenter
+    cohort = read_cohort(
+        settings.cohort,
+        required_sequences=segmenter.required_sequences,
+        optional_sequences=segmenter.optional_sequences,
+    )
+    folder = settings.output / settings.cohort.name / version.folder_name
+    require_writable_folder(folder)
+    rows, tasks = _look_up(cohort, version, folder, settings)
+    unusable = _unusable(tasks, settings)
+    for exclusion in unusable:
+        _LOG.warning("%s", _described(exclusion))
+    if unusable and not rows and len(unusable) == len(cohort.scans):
+        raise ScanError(
+            f"no scan can be used; the first: {unusable[0].reason}",
+            where=f"{unusable[0].participant_id} {unusable[0].session_id}",
+            remedy="Mend the files, or name another cohort.",
+        )
+    kept = len(rows)
+    failures = [*_broken(cohort), *unusable]
+    new_rows, failed = _segment(_without(tasks, unusable), version, settings)
+    rows.update(new_rows)
+    failures += failed
+    result = InferenceResult(folder, folder / FILE_NAME, len(new_rows), kept, tuple(failures))
+    _write_tables(result, rows, cohort, version)
+    _report(result, version)
+    return result
+
+
+def _look_up(
+    cohort: Cohort, version: ModelVersion, folder: Path, settings: InferSettings
+) -> tuple[dict[tuple[str, str], dict[str, Any]], list[ParticipantTask]]:
+    """Rows of the scans that are up to date, and the participants with scans that are not."""
+    with ThreadPoolExecutor(settings.executor.processes or cores()) as pool:
+        hashed = list(pool.map(_file_hashes, cohort.scans))
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    tasks: list[ParticipantTask] = []
+    pairs = zip(cohort.scans, hashed, strict=True)
+    for participant_id, grouped in groupby(pairs, key=lambda pair: pair[0].participant_id):
+        members = list(grouped)
+        scan_tasks: list[ScanTask] = []
+        for scan, files in members:
+            inputs = {
+                "files": files,
+                "prepared": (scan.prepared or settings.cohort.prepared).model_dump(),
+                "session_alignment": settings.cohort.session_alignment,
+            }
+            if settings.cohort.session_alignment != "none":
+                inputs["sessions_aligned_with"] = {s.session_id: f for s, f in members}
+            outputs = ScanOutputs.of(participant_id, scan.session_id, folder)
+            key = scan_key(inputs, version)
+            scan_tasks.append(ScanTask(scan, key, inputs, outputs))
+        due = set()
+        for task in scan_tasks:
+            row = finished_row(task.outputs, task.key)
+            if row is None:
+                due.add(task.scan.key)
+            else:
+                rows[task.scan.key] = row
+        if due:
+            tasks.append(ParticipantTask(tuple(scan_tasks), frozenset(due)))
+    return rows, tasks
+
+
+def _file_hashes(scan: Scan) -> dict[str, str]:
+    return {name: hash_of_file(path) for name, path in sorted(scan.images.items())}
+
+
+def _unusable(tasks: Sequence[ParticipantTask], settings: InferSettings) -> list[Exclusion]:
+    scans = [t.scan for task in tasks for t in task.scans if t.scan.key in task.due]
+    return unusable_scans(scans, processes=settings.executor.processes or cores())
+
+
+def _without(
+    tasks: Sequence[ParticipantTask], unusable: Sequence[Exclusion]
+) -> list[ParticipantTask]:
+    bad = {(e.participant_id, e.session_id) for e in unusable}
+    kept = []
+    for task in tasks:
+        scans = tuple(t for t in task.scans if t.scan.key not in bad)
+        due = frozenset(key for key in task.due if key not in bad)
+        if due:
+            kept.append(ParticipantTask(scans, due))
+    return kept
+
+
+def _segment(
+    tasks: list[ParticipantTask], version: ModelVersion, settings: InferSettings
+) -> tuple[dict[tuple[str, str], dict[str, Any]], list[Exclusion]]:
+    if not tasks:
+        return {}, []
+    # Only the worker processes load torch.
+    from lesion_dynamics.workflows.inference_worker import load_segmenter, segment_participant
+
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    failed: list[Exclusion] = []
+    for done in in_processes(
+        segment_participant,
+        tasks,
+        processes=settings.executor.processes,
+        description="segmenting participants",
+        initializer=load_segmenter,
+        arguments=(version, settings.cohort, settings.executor.threads_per_process),
+    ):
+        for scan_task in done.item.scans:
+            key = scan_task.scan.key
+            if key not in done.item.due:
+                continue
+            outcome = done.result[key] if done.result is not None else str(done.failure)
+            if isinstance(outcome, str):
+                failed.append(Exclusion(*key, outcome))
+            else:
+                rows[key] = outcome
+    return rows, failed
+
+
+def _broken(cohort: Cohort) -> list[Exclusion]:
+    """Exclusions that are failures of files rather than sessions without the sequences."""
+    return [e for e in cohort.exclusions if e.session_id is not None]
+
+
+def _write_tables(
+    result: InferenceResult,
+    rows: Mapping[tuple[str, str], Mapping[str, Any]],
+    cohort: Cohort,
+    version: ModelVersion,
+) -> None:
+    point = version.manifest.operating_point
+    shared = {
+        "model_version": version.label,
+        "weights_sha256": version.manifest.weights_sha256,
+        **point.model_dump(mode="json"),
+    }
+    table = [
+        {"participant_id": k[0], "session_id": k[1], **shared, **row} for k, row in rows.items()
+    ]
+    table += [
+        {
+            "participant_id": e.participant_id,
+            "session_id": e.session_id,
+            **shared,
+            "status": FAILED,
+            "reason": e.reason,
+        }
+        for e in result.failures
+    ]
+    frame = pd.DataFrame(table).sort_values(["participant_id", "session_id"], ignore_index=True)
+    write_measurements(result.measurements, frame)
+    write_dataset_description(result.folder, cohort=cohort.name, version=version)
+    write_json(
+        result.folder / "exclusions.json",
+        [
+            {"participant_id": e.participant_id, "session_id": e.session_id, "reason": e.reason}
+            for e in (
+                *cohort.exclusions,
+                *(f for f in result.failures if f not in cohort.exclusions),
+            )
+        ],
+    )
+
+
+def _report(result: InferenceResult, version: ModelVersion) -> None:
+    _LOG.info(
+        "%s: %d scans segmented, %d up to date, %d failed; volumes in %s",
+        version.label,
+        result.done,
+        result.kept,
+        len(result.failures),
+        result.measurements,
+    )
+    for failure in result.failures:
+        _LOG.warning("failed: %s", _described(failure))
+
+
+def _described(exclusion: Exclusion) -> str:
+    return f"{exclusion.participant_id} {exclusion.session_id or ''}: {exclusion.reason}"

@@ -1,0 +1,113 @@
+"""What one process of an inference does: it loads the segmenter once, then takes participants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lesion_dynamics.errors import UserError
+from lesion_dynamics.lesions.measurement import measure
+from lesion_dynamics.longitudinal.measurements import MEASURED
+from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.preprocessing.prepare import align_sessions, prepare_scan
+from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
+from lesion_dynamics.records.derivatives import write_scan
+from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
+from lesion_dynamics.settings.cohort import CohortSettings
+from lesion_dynamics.workflows.inference import ParticipantTask, ScanTask
+
+Outcome = dict[str, Any] | str
+"""The measured columns of a scan's row, or why it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    segmenter: Segmenter
+    version: ModelVersion
+    cohort: CohortSettings
+
+
+_worker: _Worker | None = None
+
+
+def load_segmenter(version: ModelVersion, cohort: CohortSettings, threads: int) -> None:
+    """Initialise this process: torch threads and the network."""
+    global _worker
+    torch.set_num_threads(threads)
+    _worker = _Worker(Segmenter.from_model_version(version), version, cohort)
+
+
+def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]:
+    """Prepare the participant's scans, align them, segment and write those that are due."""
+    assert _worker is not None, "load_segmenter initialises every process"
+    outcomes: dict[tuple[str, str], Outcome] = {}
+    prepared: dict[tuple[str, str], PreparedScan] = {}
+    wanted = task.scans if _worker.cohort.session_alignment != "none" else _due(task)
+    for scan_task in wanted:
+        try:
+            prepared[scan_task.scan.key] = prepare_scan(
+                scan_task.scan,
+                _worker.cohort.prepared,
+                settings=_worker.segmenter.settings.preprocessing,
+            )
+        except UserError as error:
+            outcomes[scan_task.scan.key] = str(error)
+    if _worker.cohort.session_alignment != "none" and len(prepared) > 1:
+        aligned = align_sessions(list(prepared.values()))
+        prepared = dict(zip(prepared, aligned, strict=True))
+    for scan_task in _due(task):
+        ready = prepared.get(scan_task.scan.key)
+        if ready is None:
+            continue
+        try:
+            outcomes[scan_task.scan.key] = _segment_scan(_worker, scan_task, ready)
+        except UserError as error:
+            outcomes[scan_task.scan.key] = str(error)
+    return outcomes
+
+
+def _due(task: ParticipantTask) -> tuple[ScanTask, ...]:
+    return tuple(scan_task for scan_task in task.scans if scan_task.scan.key in task.due)
+
+
+def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> dict[str, Any]:
+    point = worker.version.manifest.operating_point
+    probability = worker.segmenter.probability(prepared)
+    mask = mask_at(probability, point)
+    measured = measure(mask, connectivity=point.connectivity)
+    brain = prepared.brain_mask
+    row: dict[str, Any] = {
+        "lesion_volume_mm3": round(measured.lesion_volume_mm3, 3),
+        "lesion_count": measured.lesion_count,
+        "largest_lesion_volume_mm3": round(measured.largest_lesion_volume_mm3, 3),
+        "brain_volume_mm3": round(float((brain.voxels > 0).sum()) * brain.voxel_volume_mm3, 3),
+        "voxel_volume_mm3": round(brain.voxel_volume_mm3, 6),
+        "status": MEASURED,
+        "reason": "",
+    }
+    write_scan(
+        task.outputs,
+        mask=mask,
+        probability=probability,
+        key=task.key,
+        version=worker.version,
+        input_hashes=task.input_hashes,
+        measurements=row,
+        preprocessing=_applied(worker, prepared),
+    )
+    return row
+
+
+def _applied(worker: _Worker, prepared: PreparedScan) -> Mapping[str, Any]:
+    """What was done to the scan, with its transforms, so that a mask can go home."""
+    return {
+        "Settings": worker.segmenter.settings.preprocessing.model_dump(mode="json"),
+        "Sequences": sorted(prepared.sequences),
+        "ParticipantSpaceFromFLAIR": prepared.to_participant.tolist(),
+        "FLAIRFromSequence": {
+            name: sequence.to_flair.tolist() for name, sequence in prepared.sequences.items()
+        },
+    }
