@@ -27,6 +27,15 @@ def write_mask(path: Path, mask: Image) -> None:
     _write(path, mask.voxels.astype(np.uint8), mask.affine, slope=1.0)
 
 
+def as_stored(probability: Image) -> Image:
+    """The probabilities that reading the written file gives back.
+
+    Masks are made from these, so that a mask made later from the file is the same mask.
+    """
+    steps = np.rint(np.clip(probability.voxels, 0.0, 1.0) * _PROBABILITY_STEPS)
+    return probability.with_voxels((steps / _PROBABILITY_STEPS).astype(np.float32))
+
+
 def write_probability(path: Path, probability: Image) -> None:
     """Write probabilities as uint8 with slope 1/255 (steps of 0.004) to a ``.nii.gz``."""
     steps = np.rint(np.clip(probability.voxels, 0.0, 1.0) * _PROBABILITY_STEPS)

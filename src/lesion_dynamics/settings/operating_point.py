@@ -8,15 +8,18 @@ from pydantic import Field
 
 from lesion_dynamics.settings.strict import Strict
 
+Connectivity = Literal[6, 18, 26]
+"""Voxels that touch by a face (6), also by an edge (18), also by a corner (26)."""
+
 
 class OperatingPoint(Strict):
-    """Chosen on validation participants; owned by the model version.
+    """How a probability becomes lesions; chosen on validation participants.
 
-    probability_threshold : a voxel is lesion from this probability on.
-    minimum_lesion_volume_mm3 : smaller connected components are dropped.
-    connectivity : 6, 18 or 26 neighbours make one lesion.
+    probability_threshold : a voxel of this probability or more is lesion.
+    minimum_lesion_volume_mm3 : a smaller lesion is dropped; one of exactly this volume stays.
+    connectivity : which neighbours make one lesion.
     """
 
     probability_threshold: float = Field(gt=0, lt=1)
     minimum_lesion_volume_mm3: float = Field(ge=0)
-    connectivity: Literal[6, 18, 26]
+    connectivity: Connectivity

@@ -54,7 +54,11 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         paths = [*paths, truth]
     where = ", ".join(portable(path) for path in paths)
     measurements = combine_measurements([t for t in measured if len(t)], where=where)
-    hashes = {portable(path): hash_of_file(path) for path in paths}
+    hashes: dict[str, str] = {}
+    for path in paths:
+        # Two folders elsewhere may look alike once their absolute part is cut off.
+        alike = sum(name.startswith(portable(path)) for name in hashes)
+        hashes[portable(path) + (f" ({alike + 1})" if alike else "")] = hash_of_file(path)
     for name in ("participants", "sessions", "attacks"):
         hashes[f"cohort {name}"] = hash_of_content(tsv_of(getattr(tables, name)))
     return AnalysisInputs(tables=tables, measurements=measurements, hashes=hashes)

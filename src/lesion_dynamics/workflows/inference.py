@@ -26,27 +26,10 @@ from lesion_dynamics.records.derivatives import (
     write_dataset_description,
 )
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 from lesion_dynamics.workflows.processes import cores, in_processes
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ScanTask:
-    """One scan to be segmented, and where its outputs go."""
-
-    scan: Scan
-    key: str
-    input_hashes: Mapping[str, Any]
-    outputs: ScanOutputs
-
-
-@dataclass(frozen=True, slots=True)
-class ParticipantTask:
-    """All scans of one participant, as their alignment needs all; those in `due` are redone."""
-
-    scans: tuple[ScanTask, ...]
-    due: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
 from lesion_dynamics.records.derivatives import write_scan
 from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
 from lesion_dynamics.settings.cohort import CohortSettings
-from lesion_dynamics.workflows.inference import ParticipantTask, ScanTask
+from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 
 Outcome = dict[str, Any] | str
 """The measured columns of a scan's row, or why it failed."""

@@ -33,7 +33,7 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import TrainSettings
-from lesion_dynamics.workflows.training import TrainingPlan
+from lesion_dynamics.workflows.training_plan import TrainingPlan
 
 _LOG = logging.getLogger(__name__)
 _STATE_FILE = "run.json"

@@ -1,0 +1,58 @@
+"""Whether a scan's files can belong together. Headers only; no voxel is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lesion_dynamics.cohort.cohort import Scan
+from lesion_dynamics.errors import ScanError
+from lesion_dynamics.imaging.geometry import largest_corner_distance_mm, same_grid
+from lesion_dynamics.imaging.reading import Header, read_header
+
+
+def require_usable_headers(scan: Scan, *, sequences_aligned: bool) -> None:
+    """Check every file of a scan by its header.
+
+    Where the cohort says that sequences are aligned, each must be on the FLAIR grid; a
+    reference mask always must be.
+
+    Raises
+    ------
+    ScanError : an unreadable header, or a file that is not on the FLAIR grid.
+    """
+    headers: Mapping[str, Header] = {name: read_header(file) for name, file in scan.images.items()}
+    flair = headers["FLAIR"]
+    if sequences_aligned:
+        for sequence, header in headers.items():
+            _require_flair_grid(sequence, header, flair)
+    if scan.reference_mask is not None:
+        _require_flair_grid("the reference mask", read_header(scan.reference_mask), flair)
+
+
+def _require_flair_grid(name: str, header: Header, flair: Header) -> None:
+    if same_grid(header.shape, header.affine, flair.shape, flair.affine):
+        return
+    raise ScanError(
+        f"{name} is not on the FLAIR grid: {_difference(header, flair)}",
+        where=header.path,
+        remedy="Resample it to the FLAIR, or say cohort.prepared.sequences_aligned=false.",
+    )
+
+
+def _difference(header: Header, flair: Header) -> str:
+    if header.shape != flair.shape:
+        return f"{_described(header.shape)} voxels, the FLAIR has {_described(flair.shape)}"
+    distance = largest_corner_distance_mm(flair.shape, header.affine, flair.affine)
+    return f"same number of voxels, but its corners lie up to {distance:.3g} mm off"
+
+
+def _described(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape)
+
+
+def reason_of(error: ScanError, root: Path) -> str:
+    """Reason of an exclusion: the file, relative to the cohort, and what is wrong."""
+    file = Path(error.where)
+    shown = file.relative_to(root) if file.is_relative_to(root) else file
+    return f"{shown}: {error.what}"

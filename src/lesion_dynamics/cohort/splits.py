@@ -1,0 +1,64 @@
+"""Who trains and who validates: by participant, never by scan."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lesion_dynamics.errors import CohortError
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Participant ids of both sides, each sorted; together all participants, each once."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+
+
+def split_participants(
+    participants: pd.DataFrame, *, validation_fraction: float, seed: int
+) -> Split:
+    """Split participants, stratified by diagnosis.
+
+    Within a diagnosis, participants are ordered by a hash of seed and id, and the first
+    ``validation_fraction`` of them (rounded, half up) validate. The result does not depend on
+    the order of rows, and a participant who joins the cohort moves at most one other across.
+    A diagnosis with two or more participants is on both sides; a single one trains.
+
+    Parameters
+    ----------
+    participants : columns participant_id and diagnosis, one row a participant.
+    validation_fraction : between 0 and 1, both excluded.
+
+    Raises
+    ------
+    CohortError : nobody is left to validate: no diagnosis has two participants.
+    ValueError : a fraction outside (0, 1), or a participant twice.
+    """
+    if not 0 < validation_fraction < 1:
+        raise ValueError(f"validation_fraction must be between 0 and 1, not {validation_fraction}")
+    if participants["participant_id"].duplicated().any():
+        raise ValueError("a participant has two rows")
+    training: list[str] = []
+    validation: list[str] = []
+    for _, members in participants.groupby("diagnosis"):
+        ranked = sorted(members["participant_id"], key=lambda who: _rank(who, seed))
+        count = math.floor(len(ranked) * validation_fraction + 0.5)
+        count = min(max(count, 1), len(ranked) - 1)
+        validation += ranked[:count]
+        training += ranked[count:]
+    if not validation:
+        raise CohortError(
+            f"{len(participants)} participant(s) cannot be split into training and validation",
+            where="participants.tsv",
+            remedy="Give at least two participants of one diagnosis.",
+        )
+    return Split(tuple(sorted(training)), tuple(sorted(validation)))
+
+
+def _rank(participant_id: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{participant_id}".encode()).hexdigest()

@@ -1,0 +1,195 @@
+"""Choosing the operating point on validation scans, by a stated rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesion_dynamics.errors import CohortError
+from lesion_dynamics.lesions.agreement import covered, f1, ratio
+from lesion_dynamics.lesions.box import box_around
+from lesion_dynamics.lesions.operating_point import label_lesions, large_enough
+from lesion_dynamics.settings.operating_point import Connectivity, OperatingPoint
+
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))
+"""Probability thresholds that are tried: 0.10, 0.15 ... 0.90."""
+
+MINIMUM_LESION_VOLUMES_MM3 = (0.0, 3.0, 9.0, 14.0)
+"""Minimum lesion volumes that are tried. 14 mm3 is a sphere of 3 mm diameter."""
+
+FALSE_POSITIVE_VOLUME_OF_HALF_A_SCORE_MM3 = 150.0
+"""A lesion-free scan with this predicted volume scores one half: a quarter of a typical
+NMOSD lesion volume, and six years of its published annual increase."""
+
+TIE_TOLERANCE = 0.002
+"""Scores this close are tied: the difference is below what a dozen scans can tell apart."""
+
+
+@dataclass(frozen=True)
+class ValidationScan:
+    """One validation scan in its brain box.
+
+    probability : (x, y, z), 0 to 1.
+    reference : (x, y, z), nonzero = lesion.
+    """
+
+    probability: NDArray[Any]
+    reference: NDArray[Any]
+    voxel_volume_mm3: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One operating point that was tried, and how it did. None: no such scan.
+
+    score : mean over scans of (Dice + lesion F1) / 2 where the reference has lesions, and of
+        1 / (1 + false positive volume / 150 mm3) where it has none.
+    mean_dice, mean_lesion_f1 : over scans with reference lesions.
+    mean_false_positive_volume_mm3 : over lesion-free scans.
+    mean_volume_bias_mm3 : predicted minus reference, over all scans.
+    """
+
+    probability_threshold: float
+    minimum_lesion_volume_mm3: float
+    score: float
+    mean_dice: float | None
+    mean_lesion_f1: float | None
+    mean_false_positive_volume_mm3: float | None
+    mean_volume_bias_mm3: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """One operating point on one scan."""
+
+    dice: float
+    lesion_f1: float
+    predicted_volume_mm3: float
+    reference_volume_mm3: float
+
+    @property
+    def lesion_free(self) -> bool:
+        return self.reference_volume_mm3 == 0
+
+    @property
+    def score(self) -> float:
+        if self.lesion_free:
+            return 1 / (1 + self.predicted_volume_mm3 / FALSE_POSITIVE_VOLUME_OF_HALF_A_SCORE_MM3)
+        return (self.dice + self.lesion_f1) / 2
+
+
+def choose_operating_point(
+    scans: Sequence[ValidationScan], *, connectivity: Connectivity
+) -> tuple[OperatingPoint, tuple[Candidate, ...]]:
+    """Try `THRESHOLDS` x `MINIMUM_LESION_VOLUMES_MM3`; take the highest `Candidate.score`.
+
+    The candidate's minimum volume is applied to the prediction alone: every candidate is held
+    against the same, whole reference. Otherwise a larger minimum would make the task easier
+    and always win. Lesions match as in :mod:`lesion_dynamics.lesions.agreement`.
+
+    Ties (within `TIE_TOLERANCE` of the best score) go to the smaller absolute mean volume bias,
+    then to the higher score, the threshold nearer 0.5 and the smaller minimum volume.
+
+    Returns
+    -------
+    The operating point, and all candidates, ordered by threshold and minimum volume.
+
+    Raises
+    ------
+    CohortError : no scan has a reference lesion, so the rule has nothing to go by.
+    """
+    if not any((scan.reference != 0).any() for scan in scans):
+        raise CohortError(
+            f"none of the {len(scans)} validation scans has a reference lesion",
+            where="validation participants",
+            remedy="Choose another seed or validation fraction, or add participants with lesions.",
+        )
+    by_scan = [_outcomes(scan, connectivity) for scan in scans]
+    candidates = tuple(
+        _candidate(point, [outcomes[point] for outcomes in by_scan]) for point in by_scan[0]
+    )
+    best = max(candidate.score for candidate in candidates)
+    chosen = min((one for one in candidates if one.score >= best - TIE_TOLERANCE), key=_preference)
+    point = OperatingPoint(
+        probability_threshold=chosen.probability_threshold,
+        minimum_lesion_volume_mm3=chosen.minimum_lesion_volume_mm3,
+        connectivity=connectivity,
+    )
+    return point, candidates
+
+
+def _preference(candidate: Candidate) -> tuple[float, ...]:
+    return (
+        abs(candidate.mean_volume_bias_mm3),
+        -candidate.score,
+        abs(candidate.probability_threshold - 0.5),
+        candidate.minimum_lesion_volume_mm3,
+    )
+
+
+def _outcomes(
+    scan: ValidationScan, connectivity: Connectivity
+) -> dict[tuple[float, float], _Outcome]:
+    """Every operating point on one scan; each threshold is labelled once."""
+    probability, reference = _cropped(scan)
+    reference_labels, reference_count = label_lesions(reference, connectivity=connectivity)
+    reference_sizes = np.bincount(reference_labels.ravel(), minlength=reference_count + 1)
+    outcomes: dict[tuple[float, float], _Outcome] = {}
+    for threshold in THRESHOLDS:
+        positive = probability >= threshold
+        labels, count = label_lesions(positive, connectivity=connectivity)
+        own, theirs = labels[positive], reference_labels[positive]
+        sizes = np.bincount(own, minlength=count + 1)
+        shared = np.bincount(own[theirs > 0], minlength=count + 1)
+        for minimum in MINIMUM_LESION_VOLUMES_MM3:
+            kept = large_enough(
+                sizes,
+                voxel_volume_mm3=scan.voxel_volume_mm3,
+                minimum_lesion_volume_mm3=minimum,
+            )
+            kept[0] = False
+            overlap = np.bincount(theirs[kept[own]], minlength=reference_count + 1)
+            detected = covered(overlap, reference_sizes)[1:]
+            true = covered(shared, sizes)[kept]
+            predicted_voxels, reference_voxels = sizes[kept].sum(), reference_sizes[1:].sum()
+            dice = ratio(2 * int(shared[kept].sum()), int(predicted_voxels + reference_voxels))
+            sensitivity = ratio(int(detected.sum()), len(detected))
+            outcomes[threshold, minimum] = _Outcome(
+                dice=dice or 0.0,
+                lesion_f1=f1(sensitivity, ratio(int(true.sum()), len(true))) or 0.0,
+                predicted_volume_mm3=float(predicted_voxels) * scan.voxel_volume_mm3,
+                reference_volume_mm3=float(reference_voxels) * scan.voxel_volume_mm3,
+            )
+    return outcomes
+
+
+def _cropped(scan: ValidationScan) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Probability and reference in the box where either can be positive."""
+    if scan.probability.shape != scan.reference.shape:
+        raise ValueError(f"shapes differ: {scan.probability.shape} and {scan.reference.shape}")
+    reference = scan.reference != 0
+    box = box_around(reference | (scan.probability >= THRESHOLDS[0]))
+    return scan.probability[box], reference[box]
+
+
+def _candidate(point: tuple[float, float], outcomes: list[_Outcome]) -> Candidate:
+    with_lesions = [one for one in outcomes if not one.lesion_free]
+    lesion_free = [one for one in outcomes if one.lesion_free]
+    biases = [one.predicted_volume_mm3 - one.reference_volume_mm3 for one in outcomes]
+    return Candidate(
+        probability_threshold=point[0],
+        minimum_lesion_volume_mm3=point[1],
+        score=float(np.mean([one.score for one in outcomes])),
+        mean_dice=_mean([one.dice for one in with_lesions]),
+        mean_lesion_f1=_mean([one.lesion_f1 for one in with_lesions]),
+        mean_false_positive_volume_mm3=_mean([one.predicted_volume_mm3 for one in lesion_free]),
+        mean_volume_bias_mm3=float(np.mean(biases)),
+    )
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None

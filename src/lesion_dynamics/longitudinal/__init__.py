@@ -1,0 +1,1 @@
+"""From a table of lesion volumes to the study's estimates. Tables and arrays; no images."""

@@ -1,0 +1,71 @@
+"""A small BIDS cohort on disk that each test can spoil in its own way."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from lesion_dynamics.settings.cohort import CohortSettings, Prepared
+
+AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
+SHAPE = (4, 5, 6)
+
+
+def write_nifti(path, voxels=None, *, affine=AFFINE, shape=SHAPE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if voxels is None:
+        voxels = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    nib.Nifti1Image(voxels, affine).to_filename(path)
+
+
+@dataclass
+class BidsTree:
+    """Two participants with MS and NMOSD, two sessions each; FLAIR and T1w; one attack."""
+
+    root: Path
+    prepared: Prepared = field(default_factory=lambda: Prepared(sequences_aligned=True))
+    reference_masks: Path | None = None
+
+    def write(self):
+        self.table(
+            "participants.tsv",
+            "participant_id diagnosis age sex scanner",
+            "sub-ms01 MS 31 F siteA",
+            "sub-nmo01 NMOSD n/a M n/a",
+        )
+        self.table(
+            "phenotype/attacks.tsv",
+            "participant_id attack_id days_from_baseline",
+            "sub-ms01 1 -400",
+        )
+        for participant in ("sub-ms01", "sub-nmo01"):
+            self.table(
+                f"{participant}/{participant}_sessions.tsv",
+                "session_id days_from_baseline scanner",
+                "ses-01 0 siteB",
+                "ses-02 370 n/a",
+            )
+            for session in ("ses-01", "ses-02"):
+                for sequence in ("FLAIR", "T1w"):
+                    write_nifti(self.image(participant, session, sequence))
+        return self
+
+    def table(self, name, *lines):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(line.replace(" ", "\t") for line in lines) + "\n")
+
+    def image(self, participant, session, sequence):
+        anat = self.root / participant / session / "anat"
+        return anat / f"{participant}_{session}_{sequence}.nii.gz"
+
+    @property
+    def settings(self):
+        return CohortSettings(
+            name="test",
+            layout="bids",
+            root=self.root,
+            prepared=self.prepared,
+            reference_masks=self.reference_masks,
+        )

@@ -1,0 +1,69 @@
+"""Splits are by participant, stratified, and do not depend on the order of rows."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lesion_dynamics.cohort.splits import split_participants
+from lesion_dynamics.errors import CohortError
+
+
+def _participants(ms, nmosd):
+    people = [(f"sub-m{i:03d}", "MS") for i in range(ms)]
+    people += [(f"sub-n{i:03d}", "NMOSD") for i in range(nmosd)]
+    return pd.DataFrame(people, columns=["participant_id", "diagnosis"])
+
+
+@settings(deadline=None)
+@given(st.integers(2, 20), st.integers(0, 20), st.floats(0.01, 0.99), st.integers(0, 9))
+def test_everyone_is_on_one_side_and_both_diagnoses_on_both(ms, nmosd, fraction, seed):
+    split = split_participants(_participants(ms, nmosd), validation_fraction=fraction, seed=seed)
+    assert not set(split.training) & set(split.validation)
+    assert len(split.training) + len(split.validation) == ms + nmosd
+    for letter, count in (("m", ms), ("n", nmosd)):
+        validating = sum(who.startswith(f"sub-{letter}") for who in split.validation)
+        if count >= 2:
+            assert 1 <= validating < count
+            assert abs(validating - fraction * count) <= 1
+        else:
+            assert validating == 0
+
+
+def test_the_order_of_rows_does_not_matter():
+    people = _participants(12, 9)
+    shuffled = people.sample(frac=1, random_state=3)
+    assert split_participants(people, validation_fraction=0.3, seed=1) == split_participants(
+        shuffled, validation_fraction=0.3, seed=1
+    )
+
+
+def test_the_seed_and_the_fraction_are_alive():
+    people = _participants(20, 20)
+    splits = {split_participants(people, validation_fraction=0.25, seed=s) for s in range(5)}
+    assert len(splits) == 5
+    split = split_participants(people, validation_fraction=0.25, seed=0)
+    assert len(split.validation) == 10
+
+
+def test_one_more_participant_moves_at_most_one_other():
+    before = split_participants(_participants(20, 2), validation_fraction=0.25, seed=0)
+    after = split_participants(_participants(21, 2), validation_fraction=0.25, seed=0)
+    assert len(set(before.validation) ^ set(after.validation)) <= 2
+
+
+def test_a_single_participant_of_each_diagnosis_cannot_be_split():
+    with pytest.raises(CohortError, match="cannot be split"):
+        split_participants(_participants(1, 1), validation_fraction=0.5, seed=0)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])
+def test_an_impossible_fraction_is_refused(fraction):
+    with pytest.raises(ValueError, match="validation_fraction"):
+        split_participants(_participants(4, 4), validation_fraction=fraction, seed=0)
+
+
+def test_a_participant_twice_is_refused():
+    people = pd.concat([_participants(3, 3)] * 2)
+    with pytest.raises(ValueError, match="two rows"):
+        split_participants(people, validation_fraction=0.5, seed=0)

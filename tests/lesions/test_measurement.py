@@ -1,0 +1,38 @@
+"""Volumes and counts of masks of known mm3."""
+
+import numpy as np
+import pytest
+
+from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.lesions.measurement import LesionMeasurement, measure
+
+SHEARED = np.array([[1, 0.6, 0, 5], [0, 0.8, 0, 5], [0, 0, 2, 5], [0, 0, 0, 1.0]])
+
+
+def test_a_lesion_free_scan_measures_zero():
+    empty = Image(voxels=np.zeros((3, 3, 3), dtype=np.uint8), affine=np.eye(4))
+    assert measure(empty, connectivity=26) == LesionMeasurement(0.0, 0, 0.0)
+
+
+def test_volumes_come_from_the_determinant_of_the_affine():
+    voxels = np.zeros((6, 6, 6), dtype=np.uint8)
+    voxels[1:3, 1:3, 1] = 1
+    voxels[4, 4, 4] = 1
+    found = measure(Image(voxels=voxels, affine=SHEARED), connectivity=26)
+    assert found == LesionMeasurement(8.0, 2, 6.4)
+
+
+def test_connectivity_reaches_the_count():
+    voxels = np.zeros((4, 4, 4), dtype=np.uint8)
+    voxels[1, 1, 1] = voxels[2, 2, 2] = 1
+    image = Image(voxels=voxels, affine=np.eye(4))
+    assert measure(image, connectivity=26).lesion_count == 1
+    assert measure(image, connectivity=6).lesion_count == 2
+
+
+def test_floating_point_noise_in_the_affine_does_not_change_a_volume():
+    voxels = np.ones((7, 7, 7), dtype=np.uint8)
+    first = Image(voxels=voxels, affine=np.diag([0.1, 0.1, 0.3, 1]))
+    second = Image(voxels=voxels, affine=np.diag([0.1, 0.3, 0.1, 1]) * (1 + 1e-12))
+    assert measure(first, connectivity=6) == measure(second, connectivity=6)
+    assert measure(first, connectivity=6).lesion_volume_mm3 == pytest.approx(1.029)
