@@ -19,6 +19,7 @@ from lesion_dynamics.imaging.image import Image
 
 _COMPRESSION_LEVEL = 1  # level 6 takes four times as long for 5% fewer bytes
 _PROBABILITY_STEPS = 255.0
+_PROBABILITY_SLOPE = float(np.float32(1.0 / _PROBABILITY_STEPS))  # NIfTI keeps it in float32
 _SCANNER_SPACE = 1
 
 
@@ -33,13 +34,13 @@ def as_stored(probability: Image) -> Image:
     Masks are made from these, so that a mask made later from the file is the same mask.
     """
     steps = np.rint(np.clip(probability.voxels, 0.0, 1.0) * _PROBABILITY_STEPS)
-    return probability.with_voxels((steps / _PROBABILITY_STEPS).astype(np.float32))
+    return probability.with_voxels((steps * _PROBABILITY_SLOPE).astype(np.float32))
 
 
 def write_probability(path: Path, probability: Image) -> None:
     """Write probabilities as uint8 with slope 1/255 (steps of 0.004) to a ``.nii.gz``."""
     steps = np.rint(np.clip(probability.voxels, 0.0, 1.0) * _PROBABILITY_STEPS)
-    _write(path, steps.astype(np.uint8), probability.affine, slope=1.0 / _PROBABILITY_STEPS)
+    _write(path, steps.astype(np.uint8), probability.affine, slope=_PROBABILITY_SLOPE)
 
 
 def write_intensities(path: Path, image: Image) -> None:

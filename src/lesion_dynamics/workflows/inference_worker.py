@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lesion_dynamics.errors import UserError
+from lesion_dynamics.imaging.writing import as_stored
 from lesion_dynamics.lesions.measurement import measure
 from lesion_dynamics.longitudinal.measurements import MEASURED
 from lesion_dynamics.model_version import ModelVersion
@@ -75,7 +76,7 @@ def _due(task: ParticipantTask) -> tuple[ScanTask, ...]:
 
 def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> dict[str, Any]:
     point = worker.version.manifest.operating_point
-    probability = worker.segmenter.probability(prepared)
+    probability = as_stored(worker.segmenter.probability(prepared))
     mask = mask_at(probability, point)
     measured = measure(mask, connectivity=point.connectivity)
     brain = prepared.brain_mask
