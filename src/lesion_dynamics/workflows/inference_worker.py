@@ -13,8 +13,9 @@ from lesion_dynamics.imaging.writing import as_stored
 from lesion_dynamics.lesions.measurement import measure
 from lesion_dynamics.longitudinal.measurements import MEASURED
 from lesion_dynamics.model_version import ModelVersion
-from lesion_dynamics.preprocessing.prepare import align_sessions, prepare_scan
+from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
+from lesion_dynamics.preprocessing.sessions import align_sessions
 from lesion_dynamics.records.derivatives import write_scan
 from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
 from lesion_dynamics.settings.cohort import CohortSettings
@@ -57,7 +58,10 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
         except UserError as error:
             outcomes[scan_task.scan.key] = str(error)
     if _worker.cohort.session_alignment != "none" and len(prepared) > 1:
-        aligned = align_sessions(list(prepared.values()))
+        aligned = align_sessions(
+            list(prepared.values()),
+            settings=_worker.segmenter.settings.preprocessing.registration,
+        )
         prepared = dict(zip(prepared, aligned, strict=True))
     for scan_task in _due(task):
         ready = prepared.get(scan_task.scan.key)

@@ -1,0 +1,60 @@
+"""The order of one scan's preprocessing; what was done before is not done again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lesion_dynamics.cohort.cohort import Scan
+from lesion_dynamics.errors import ScanError
+from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.imaging.reading import read_image
+from lesion_dynamics.preprocessing.bias_field import without_bias_field
+from lesion_dynamics.preprocessing.brain_mask import brain_of
+from lesion_dynamics.preprocessing.prepared_scan import PreparedScan, PreparedSequence
+from lesion_dynamics.preprocessing.registration import rigid_registration
+from lesion_dynamics.preprocessing.resampling import resample
+from lesion_dynamics.settings.cohort import Prepared
+from lesion_dynamics.settings.preprocessing import PreprocessingSettings
+
+
+def prepare_scan(
+    scan: Scan, prepared: Prepared, *, settings: PreprocessingSettings
+) -> PreparedScan:
+    """Brain mask from the FLAIR, other sequences registered to it, bias fields out.
+
+    prepared : what was done to the cohort's scans before; the scan's own word goes first.
+
+    Raises
+    ------
+    ScanError : a file cannot be used, no brain is found, or a sequence cannot be registered.
+    """
+    before = scan.prepared or prepared
+    images = {name: read_image(path) for name, path in scan.images.items()}
+    flair = images["FLAIR"]
+    try:
+        brain = brain_of(flair, skull_stripped=before.skull_stripped)
+        sequences: dict[str, PreparedSequence] = {}
+        for name, image in images.items():
+            to_flair = np.eye(4)
+            if name != "FLAIR" and not before.sequences_aligned:
+                to_flair = np.linalg.inv(
+                    rigid_registration(flair, image, settings=settings.registration)
+                )
+            if not before.bias_corrected:
+                own_brain = _on_grid_of(image, brain, to_flair)
+                image = without_bias_field(image, own_brain, settings=settings.bias_field)
+            sequences[name] = PreparedSequence(image=image, to_flair=to_flair)
+    except ScanError as error:
+        where = f"{' '.join(scan.key)} {error.where}"
+        raise ScanError(error.what, where=where, remedy=error.remedy) from error
+    return PreparedScan(sequences=sequences, brain_mask=brain, to_participant=np.eye(4))
+
+
+def _on_grid_of(image: Image, brain: Image, to_flair: np.ndarray) -> Image:
+    return resample(
+        brain,
+        shape=image.shape,
+        affine=image.affine,
+        image_from_target=to_flair,
+        interpolation="nearest",
+    )

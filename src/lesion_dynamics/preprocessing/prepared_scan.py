@@ -1,0 +1,34 @@
+"""A scan that is ready for the network, with the transforms that lead home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lesion_dynamics.imaging.geometry import Affine
+from lesion_dynamics.imaging.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSequence:
+    """One sequence on its own native grid, bias field out.
+
+    to_flair : (4, 4), this sequence's world (RAS+ mm) to the FLAIR's world.
+    """
+
+    image: Image
+    to_flair: Affine
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedScan:
+    """All sequences of one scan; nothing is resampled yet.
+
+    sequences : by name; FLAIR always is there, with the identity as `to_flair`.
+    brain_mask : uint8 on the native FLAIR grid.
+    to_participant : (4, 4), the FLAIR's world to the participant's space (RAS+ mm).
+    """
+
+    sequences: Mapping[str, PreparedSequence]
+    brain_mask: Image
+    to_participant: Affine

@@ -1,0 +1,87 @@
+"""One resampling, with all transforms composed into it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lesion_dynamics.imaging.geometry import Affine
+from lesion_dynamics.imaging.image import Image
+
+Interpolation = Literal["linear", "nearest", "cubic"]
+_ORDER: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "cubic": 3}
+_WHOLE_VOXELS = 1e-4
+"""Voxel coordinates this close to whole numbers are copied, not interpolated."""
+
+
+def resample(
+    image: Image,
+    *,
+    shape: tuple[int, ...],
+    affine: Affine,
+    image_from_target: Affine,
+    interpolation: Interpolation,
+) -> Image:
+    """Values of ``image`` at the voxel centres of another grid; 0 outside of it.
+
+    Parameters
+    ----------
+    shape, affine : the target grid; affine is voxel indices to target world (RAS+ mm).
+    image_from_target : (4, 4) target world to the image's world.
+
+    Returns
+    -------
+    An image on the target grid, of the image's type for ``nearest`` and else float32.
+    """
+    voxel_from_voxel = np.linalg.inv(image.affine) @ image_from_target @ affine
+    voxels = image.voxels
+    if interpolation != "nearest":
+        voxels = voxels.astype(np.float32, copy=False)
+    shifted = _copied(voxels, shape, voxel_from_voxel)
+    if shifted is None:
+        shifted = ndimage.affine_transform(
+            voxels,
+            voxel_from_voxel[:3, :3],
+            offset=voxel_from_voxel[:3, 3],
+            output_shape=shape,
+            order=_ORDER[interpolation],
+            mode="constant",
+            cval=0.0,
+            prefilter=interpolation == "cubic",
+        )
+    return Image(voxels=shifted, affine=np.array(affine, dtype=np.float64))
+
+
+def _copied(
+    voxels: NDArray[Any], shape: tuple[int, ...], voxel_from_voxel: Affine
+) -> NDArray[Any] | None:
+    """The grid's values where it is the image's grid, permuted, mirrored or cut; else None."""
+    rounded = np.rint(voxel_from_voxel)
+    reach = np.array([*shape, 1.0])
+    if (np.abs(voxel_from_voxel - rounded)[:3] @ reach).max() > _WHOLE_VOXELS * max(shape):
+        return None
+    turn = rounded[:3, :3].astype(int)
+    if not (np.abs(turn).sum(axis=0) == 1).all() or not (np.abs(turn).sum(axis=1) == 1).all():
+        return None
+    # Target axis j runs along image axis source[j], forwards or backwards.
+    source = np.abs(turn).argmax(axis=0)
+    result = np.zeros(shape, dtype=voxels.dtype)
+    turned = voxels.transpose(source)
+    take: list[slice] = []
+    put: list[slice] = []
+    for axis in range(3):
+        start = int(rounded[source[axis], 3])
+        if turn[source[axis], axis] < 0:
+            turned = np.flip(turned, axis)
+            start = turned.shape[axis] - 1 - start
+        low = max(0, -start)
+        high = min(shape[axis], turned.shape[axis] - start)
+        if low >= high:
+            return result
+        put.append(slice(low, high))
+        take.append(slice(low + start, high + start))
+    result[tuple(put)] = turned[tuple(take)]
+    return result
