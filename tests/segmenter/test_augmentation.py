@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.segmenter.training_scan_files import NO_AUGMENTATION
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, MISSING_SEQUENCE_Z
 from lesion_dynamics.settings.training import AugmentationSettings
-
-from .conftest import NO_AUGMENTATION
 
 
 def augment(
     settings: AugmentationSettings, channels: torch.Tensor, reference: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(5)
-    return PatchAugmentation(
-        settings, sequences=("FLAIR", "T1w"), optional_sequences=("T1w",)
-    )(channels, reference)
+    return PatchAugmentation(settings, sequences=("FLAIR", "T1w"), optional_sequences=("T1w",))(
+        channels, reference
+    )
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ def test_reference_and_image_move_together(patch: tuple[torch.Tensor, torch.Tens
     moving = {"affine": 1.0, "rotation_degrees": 15.0, "scaling": 0.1}
     channels, reference = augment(NO_AUGMENTATION.model_copy(update=moving), *patch)
     lesion = reference[0] > 0
-    assert channels[0][lesion].median() > 1.9
+    assert channels[0][lesion].median() > 1.5
     assert channels[0][~lesion].median() < 0.6
 
 

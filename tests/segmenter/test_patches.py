@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from tests.segmenter.training_scan_files import NO_AUGMENTATION, PATCH
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
 from lesion_dynamics.segmenter.patches import PatchDataset, PatchNumbers, cut
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import AugmentationSettings, PatchSettings
-
-from .conftest import NO_AUGMENTATION, PATCH
 
 BOTH = {"sequences": ("FLAIR", "T1w"), "optional_sequences": ("T1w",)}
 

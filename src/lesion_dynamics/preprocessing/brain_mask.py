@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from lesion_dynamics.errors import ScanError
@@ -10,19 +16,52 @@ from lesion_dynamics.imaging.image import Image
 
 _PLAUSIBLE_ML = (300.0, 2600.0)
 _DEEPBET_THRESHOLD = 0.5
+_BACKGROUND_OF_BORDER = 0.5
+"""Share of the image's outermost voxels that hold the background of a skull-stripped image."""
+
+
+def brain_of(image: Image, *, skull_stripped: bool) -> Image:
+    """The brain mask of a FLAIR; uint8 on its grid.
+
+    Raises
+    ------
+    ScanError : no brain was found, or one of an impossible size.
+    """
+    mask = brain_of_stripped(image) if skull_stripped else brain_of_head(image)
+    volume_ml = float((mask.voxels > 0).sum()) * mask.voxel_volume_mm3 / 1000.0
+    low, high = _PLAUSIBLE_ML
+    if not low <= volume_ml <= high:
+        raise _no_brain(f"the brain mask holds {volume_ml:.0f} ml, which no brain does")
+    return mask
 
 
 def brain_of_stripped(image: Image) -> Image:
-    """Mask of a skull-stripped image: what differs from the background, holes filled.
+    """Mask of a skull-stripped image: the largest body that differs from the background.
 
-    The background is the value of the image's corner.
+    The background is the most frequent value of the image's outermost voxels. Holes are filled:
+    fluid may have the background's value.
 
     Returns
     -------
     uint8 on the image's grid.
+
+    Raises
+    ------
+    ScanError : the image has no constant background, so it is not skull-stripped.
     """
-    filled = ndimage.binary_fill_holes(image.voxels != image.voxels[0, 0, 0])
-    return image.with_voxels(np.asarray(filled, dtype=np.uint8))
+    voxels = image.voxels
+    border = np.concatenate(
+        [np.take(voxels, end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
+    )
+    values, counts = np.unique(border, return_counts=True)
+    if counts.max() < _BACKGROUND_OF_BORDER * border.size:
+        raise _no_brain("the image counts as skull-stripped, but has no constant background")
+    labels, found = ndimage.label(voxels != values[counts.argmax()])
+    if found == 0:
+        raise _no_brain("nothing differs from the background")
+    sizes = np.bincount(labels.ravel())
+    largest = labels == 1 + int(sizes[1:].argmax())
+    return image.with_voxels(ndimage.binary_fill_holes(largest).astype(np.uint8))
 
 
 def brain_of_head(image: Image) -> Image:
@@ -36,41 +75,35 @@ def brain_of_head(image: Image) -> Image:
 
     Raises
     ------
-    ScanError : no brain was found, or one of an impossible size.
+    ScanError : no brain was found.
     """
-    import nibabel as nib
+    # deepbet works in canonical orientation, so the way there and back is kept.
+    orientation = nib.io_orientation(image.affine)
+    canonical = nib.apply_orientation(image.voxels.astype(np.float32), orientation)
+    found = _deepbet(np.ascontiguousarray(canonical))
+    back = nib.orientations.ornt_transform(nib.io_orientation(np.eye(4)), orientation)
+    return image.with_voxels(np.ascontiguousarray(nib.apply_orientation(found, back)))
+
+
+def _deepbet(canonical: NDArray[np.float32]) -> NDArray[np.uint8]:
+    network = _deepbet_network()
+    try:
+        probability = network.run_model(canonical)
+        mask = network.postprocess(probability > _DEEPBET_THRESHOLD)
+    # Its own checks assert; without any foreground its argmax and its slices fail.
+    except (AssertionError, IndexError, ValueError, RuntimeError) as error:
+        raise _no_brain("deepbet found no brain") from error
+    return np.asarray(mask, dtype=np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _deepbet_network() -> Any:
     from deepbet.bet import BrainExtraction  # loads torch
 
-    # deepbet works in canonical orientation, so the way there and back is kept.
-    ornt = nib.io_orientation(image.affine)
-    canonical = nib.apply_orientation(image.voxels.astype(np.float32), ornt)
-    network = BrainExtraction(no_gpu=True)
-    try:
-        found = network.run_model(np.ascontiguousarray(canonical)) > _DEEPBET_THRESHOLD
-        mask = network.postprocess(found)
-    except (AssertionError, IndexError) as error:
-        raise _no_brain("deepbet found no brain") from error
-    back = nib.orientations.ornt_transform(nib.io_orientation(np.eye(4)), ornt)
-    native = nib.apply_orientation(np.asarray(mask, dtype=np.uint8), back)
-    result = image.with_voxels(np.ascontiguousarray(native))
-    _require_plausible_size(result)
-    return result
-
-
-def brain_of(image: Image, *, skull_stripped: bool) -> Image:
-    """The brain mask of a FLAIR; uint8 on its grid."""
-    if not skull_stripped:
-        return brain_of_head(image)
-    mask = brain_of_stripped(image)
-    _require_plausible_size(mask)
-    return mask
-
-
-def _require_plausible_size(mask: Image) -> None:
-    volume_ml = float((mask.voxels > 0).sum()) * mask.voxel_volume_mm3 / 1000.0
-    low, high = _PLAUSIBLE_ML
-    if not low <= volume_ml <= high:
-        raise _no_brain(f"the brain mask holds {volume_ml:.0f} ml, which no brain does")
+    with warnings.catch_warnings():
+        # torch deprecates TorchScript, the form in which deepbet ships its weights.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return BrainExtraction(no_gpu=True)
 
 
 def _no_brain(what: str) -> ScanError:

@@ -6,13 +6,15 @@ import numpy as np
 
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.errors import ScanError
+from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.reading import read_image
-from lesion_dynamics.preprocessing.bias_field import without_bias_field
+from lesion_dynamics.preprocessing.bias_field import find_bias_field, without_bias_field
 from lesion_dynamics.preprocessing.brain_mask import brain_of
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan, PreparedSequence
-from lesion_dynamics.preprocessing.registration import rigid_registration
+from lesion_dynamics.preprocessing.registration import rigid_registration, start_of_same_session
 from lesion_dynamics.preprocessing.resampling import resample
+from lesion_dynamics.preprocessing.rigid_motion import inverse
 from lesion_dynamics.settings.cohort import Prepared
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings
 
@@ -37,24 +39,47 @@ def prepare_scan(
         for name, image in images.items():
             to_flair = np.eye(4)
             if name != "FLAIR" and not before.sequences_aligned:
-                to_flair = np.linalg.inv(
-                    rigid_registration(flair, image, settings=settings.registration)
-                )
-            if not before.bias_corrected:
-                own_brain = _on_grid_of(image, brain, to_flair)
-                image = without_bias_field(image, own_brain, settings=settings.bias_field)
-            sequences[name] = PreparedSequence(image=image, to_flair=to_flair)
+                to_flair = _registered_to_flair(flair, brain, image, settings=settings)
+            sequences[name] = _without_bias(
+                image, brain, to_flair, before=before, settings=settings
+            )
     except ScanError as error:
         where = f"{' '.join(scan.key)} {error.where}"
         raise ScanError(error.what, where=where, remedy=error.remedy) from error
     return PreparedScan(sequences=sequences, brain_mask=brain, to_participant=np.eye(4))
 
 
-def _on_grid_of(image: Image, brain: Image, to_flair: np.ndarray) -> Image:
-    return resample(
+def _registered_to_flair(
+    flair: Image, brain: Image, image: Image, *, settings: PreprocessingSettings
+) -> Affine:
+    image_from_flair = rigid_registration(
+        flair,
+        image,
+        settings=settings.registration,
+        start=start_of_same_session(brain, image),
+        fixed_brain=brain,
+    )
+    return inverse(image_from_flair)
+
+
+def _without_bias(
+    image: Image,
+    brain: Image,
+    to_flair: Affine,
+    *,
+    before: Prepared,
+    settings: PreprocessingSettings,
+) -> PreparedSequence:
+    if before.bias_corrected or not settings.bias_field.enabled:
+        return PreparedSequence(image=image, to_flair=to_flair)
+    own_brain = resample(
         brain,
         shape=image.shape,
         affine=image.affine,
         image_from_target=to_flair,
         interpolation="nearest",
+    )
+    log_field = find_bias_field(image, own_brain, settings=settings.bias_field)
+    return PreparedSequence(
+        image=without_bias_field(image, log_field), to_flair=to_flair, log_bias_field=log_field
     )

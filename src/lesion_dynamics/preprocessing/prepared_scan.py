@@ -14,10 +14,13 @@ class PreparedSequence:
     """One sequence on its own native grid, bias field out.
 
     to_flair : (4, 4), this sequence's world (RAS+ mm) to the FLAIR's world.
+    log_bias_field : logarithm of the field that was divided out, on a coarse grid in this
+        sequence's world; None where nothing was.
     """
 
     image: Image
     to_flair: Affine
+    log_bias_field: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)

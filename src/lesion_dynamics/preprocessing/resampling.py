@@ -12,7 +12,8 @@ from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
 
 Interpolation = Literal["linear", "nearest", "cubic"]
-_ORDER: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "cubic": 3}
+_Order = Literal[0, 1, 3]
+_ORDER: dict[Interpolation, _Order] = {"nearest": 0, "linear": 1, "cubic": 3}
 _WHOLE_VOXELS = 1e-4
 """Voxel coordinates this close to whole numbers are copied, not interpolated."""
 
@@ -26,6 +27,10 @@ def resample(
     interpolation: Interpolation,
 ) -> Image:
     """Values of ``image`` at the voxel centres of another grid; 0 outside of it.
+
+    A voxel reaches half an edge beyond its centre: so far, and no further, the outermost values
+    hold. (An image that ends inside the brain loses no half slice, and a grid that differs from
+    the image's by rounding errors alone loses no slice at all.)
 
     Parameters
     ----------
@@ -42,17 +47,31 @@ def resample(
         voxels = voxels.astype(np.float32, copy=False)
     shifted = _copied(voxels, shape, voxel_from_voxel)
     if shifted is None:
-        shifted = ndimage.affine_transform(
-            voxels,
-            voxel_from_voxel[:3, :3],
-            offset=voxel_from_voxel[:3, 3],
-            output_shape=shape,
-            order=_ORDER[interpolation],
-            mode="constant",
-            cval=0.0,
-            prefilter=interpolation == "cubic",
-        )
+        shifted = _interpolated(voxels, shape, voxel_from_voxel, _ORDER[interpolation])
     return Image(voxels=shifted, affine=np.array(affine, dtype=np.float64))
+
+
+def _interpolated(
+    voxels: NDArray[Any], shape: tuple[int, ...], voxel_from_voxel: Affine, order: _Order
+) -> NDArray[Any]:
+    matrix, offset = voxel_from_voxel[:3, :3], voxel_from_voxel[:3, 3]
+    values: NDArray[Any] = ndimage.affine_transform(
+        voxels, matrix, offset=offset, output_shape=shape, order=order, mode="nearest"
+    )
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T * (np.array(shape) - 1)
+    reached = corners @ matrix.T + offset
+    last = np.array(voxels.shape) - 1
+    if (reached < 0).any() or (reached > last).any():
+        covered = ndimage.affine_transform(
+            np.ones(voxels.shape, dtype=np.uint8),
+            matrix,
+            offset=offset,
+            output_shape=shape,
+            order=0,
+            mode="grid-constant",
+        )
+        values *= covered
+    return values
 
 
 def _copied(

@@ -1,51 +1,81 @@
-"""The sessions of a participant in one unbiased space: rigid, halfway between all of them.
+"""The sessions of a participant in one unbiased space: rigid, in the middle of all of them.
 
 Reuter et al. 2012, doi 10.1016/j.neuroimage.2012.02.084: a space that favours no session.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import expm, logm
 
 from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
-from lesion_dynamics.preprocessing.registration import rigid_registration
+from lesion_dynamics.preprocessing.registration import rigid_registration, start_of_other_session
+from lesion_dynamics.preprocessing.rigid_motion import inverse, mean_motion, positions
 from lesion_dynamics.settings.preprocessing import RegistrationSettings
+
+_ALL_PAIRS_UP_TO = 4
+"""Sessions of a participant up to which every pair is registered; the time grows with their
+square. Of more sessions, each is registered to the sharpest one only."""
 
 
 def align_sessions(
     scans: Sequence[PreparedScan], *, settings: RegistrationSettings
 ) -> list[PreparedScan]:
-    """The same scans with `to_participant` set.
+    """The same scans with `to_participant` set, in the order given.
 
-    Every session's FLAIR is registered to the first one's, in both directions; the two answers
-    are averaged, so the order of two sessions does not matter. The participant's space is the
-    mean of all sessions' positions (for two: halfway).
+    Pairs of FLAIRs are registered in both directions and the two answers are averaged, so the
+    order of the sessions does not matter. The participant's space is the mean of all sessions'
+    positions (for two: halfway). A single session stays where it is.
 
     Raises
     ------
     ScanError : two sessions cannot be registered.
     """
-    first = scans[0].sequences["FLAIR"].image
-    motions = [np.eye(4)]
-    for scan in scans[1:]:
-        other = scan.sequences["FLAIR"].image
-        forward = rigid_registration(first, other, settings=settings)
-        backward = rigid_registration(other, first, settings=settings)
-        motions.append(mean_motion([forward, np.linalg.inv(backward)]))
-    middle = mean_motion(motions)
+    pairs = {
+        (i, j): _motion_between(scans[i], scans[j], settings=settings)
+        for i, j in _pairs_to_register(scans)
+    }
     return [
-        replace(scan, to_participant=middle @ np.linalg.inv(motion))
-        for scan, motion in zip(scans, motions, strict=True)
+        replace(scan, to_participant=position)
+        for scan, position in zip(scans, positions(pairs, len(scans)), strict=True)
     ]
 
 
-def mean_motion(motions: Sequence[Affine]) -> Affine:
-    """Mean of rigid motions in the Lie algebra: ``exp(mean(log(M)))``, (4, 4)."""
-    logarithms = [np.real(logm(motion)) for motion in motions]
-    result: Affine = np.real(expm(np.mean(logarithms, axis=0)))
-    return result
+def _pairs_to_register(scans: Sequence[PreparedScan]) -> list[tuple[int, int]]:
+    if len(scans) <= _ALL_PAIRS_UP_TO:
+        return list(itertools.combinations(range(len(scans)), 2))
+    hub = min(range(len(scans)), key=lambda index: _sharpness_first(scans[index]))
+    return [(hub, index) for index in range(len(scans)) if index != hub]
+
+
+def _sharpness_first(scan: PreparedScan) -> tuple[float, str]:
+    """Sorts the FLAIR with the smallest voxels first; equal ones by content, not by order."""
+    flair = scan.sequences["FLAIR"].image
+    content = hashlib.sha256(np.ascontiguousarray(flair.voxels).tobytes()).hexdigest()
+    return (round(flair.voxel_volume_mm3, 3), content)
+
+
+def _motion_between(
+    first: PreparedScan, second: PreparedScan, *, settings: RegistrationSettings
+) -> Affine:
+    """The first FLAIR's world to the second's: the mean of both directions' answers."""
+    forward = _one_direction(first, second, settings=settings)
+    backward = _one_direction(second, first, settings=settings)
+    return mean_motion([forward, inverse(backward)])
+
+
+def _one_direction(
+    fixed: PreparedScan, moving: PreparedScan, *, settings: RegistrationSettings
+) -> Affine:
+    return rigid_registration(
+        fixed.sequences["FLAIR"].image,
+        moving.sequences["FLAIR"].image,
+        settings=settings,
+        start=start_of_other_session(fixed.brain_mask, moving.brain_mask),
+        fixed_brain=fixed.brain_mask,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Literal
 
 from pydantic import Field
 
@@ -23,10 +24,14 @@ class BiasFieldSettings(Strict):
 
 
 class IntensitySettings(Strict):
-    """Normalisation inside the brain: median and the distance of two percentiles."""
+    """Normalisation inside the brain: median and the distance of two percentiles.
+
+    trim : voxels further than this from the median, in normalised units, do not count.
+    """
 
     lower_percentile: float = Field(gt=0, lt=50)
     upper_percentile: float = Field(gt=50, lt=100)
+    trim: float = Field(default=3.0, ge=2.0, le=20.0)
 
     @property
     def standard_normal_distance(self) -> float:
@@ -38,11 +43,13 @@ class IntensitySettings(Strict):
 
 
 class RegistrationSettings(Strict):
-    """Rigid registration (greedy).
+    """Rigid registration (greedy) of sequences and of sessions.
 
+    metric : normalised mutual information, or mutual information.
     iterations : a resolution level, from coarse to fine; 0 leaves a level out.
     """
 
+    metric: Literal["NMI", "MI"] = "NMI"
     iterations: tuple[int, ...] = Field(min_length=1)
 
 

@@ -58,7 +58,7 @@ class PatchSettings(Strict):
     batch : patches a training step.
     """
 
-    size_voxels: int = Field(ge=16, le=256)
+    size_voxels: int = Field(ge=8, le=256)
     lesion_fraction: Probability
     batch: int = Field(ge=1)
 
