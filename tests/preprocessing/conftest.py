@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def settings() -> PreprocessingSettings:
-    """As conf/segmenter/unet.yaml has them."""
-    composed = yaml.safe_load((ROOT / "conf/segmenter/unet.yaml").read_text(encoding="utf-8"))
+    """As conf/segmenter/dynunet.yaml has them."""
+    composed = yaml.safe_load((ROOT / "conf/segmenter/dynunet.yaml").read_text(encoding="utf-8"))
     return PreprocessingSettings.model_validate(composed["preprocessing"])
 
 

@@ -110,9 +110,9 @@ def load_weights(module: LesionModule, checkpoint: Path) -> None:
 
 def write_weights(module: LesionModule, path: Path) -> None:
     """Write the network's weights as safetensors, atomically."""
-    state = {name: value.contiguous() for name, value in module.network.state_dict().items()}
     with replacing(path) as temporary:
-        safetensors.torch.save_file(state, temporary)
+        # save_model knows that DynUNet has the same tensors under two names.
+        safetensors.torch.save_model(module.network, str(temporary))
 
 
 def _trainer(settings: TrainSettings, run_folder: Path, listener: MetricsListener) -> pl.Trainer:

@@ -50,7 +50,7 @@ class Segmenter:
         settings = version.manifest.segmenter
         network = build_network(settings.network, input_channels=len(settings.sequences))
         try:
-            network.load_state_dict(safetensors.torch.load_file(version.weights), strict=True)
+            safetensors.torch.load_model(network, version.weights, strict=True)
         except (RuntimeError, safetensors.SafetensorError, OSError) as error:
             raise ModelVersionError(
                 f"the weights do not fit the network {settings.network.name} of the manifest "

@@ -1,0 +1,207 @@
+"""Training on the small phantom: what comes out, and that interruptions change nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from tests.conftest import Workplace
+
+from lesion_dynamics.cohort.reading import read_cohort
+from lesion_dynamics.errors import ModelVersionError, ScanError
+from lesion_dynamics.model_version import ModelVersion, load_model_version
+from lesion_dynamics.preprocessing.prepare import prepare_scan
+from lesion_dynamics.records.registry import is_registered, resolve
+from lesion_dynamics.records.store import open_store
+from lesion_dynamics.segmenter import fit as fit_module
+from lesion_dynamics.segmenter.module import LesionModule
+from lesion_dynamics.segmenter.segmenter import Segmenter
+from lesion_dynamics.workflows.training import run
+from lesion_dynamics.workflows.training_plan import plan_training
+
+
+def weights_of(version: ModelVersion) -> bytes:
+    return version.weights.read_bytes()
+
+
+def test_a_training_ends_in_a_registered_version_without_a_pickle(
+    trained: tuple[Workplace, ModelVersion],
+) -> None:
+    place, version = trained
+    store = open_store(place.training().tracking)
+    assert version.label == "lesion-segmenter/1"
+    assert is_registered(store, version)
+    stored = {
+        path.suffix for path in (place.folder / "tracking/artifacts").rglob("*") if path.is_file()
+    }
+    assert stored <= {".json", ".safetensors"}
+    run_id = json.loads((place.folder / "models/lesion-segmenter/model_version.json").read_text())[
+        "run_id"
+    ]
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+    logged = {item.path for item in store.client.list_artifacts(run_id)}
+    assert {"configuration.json", "environment.json", "lineage.json", "split.json"} <= logged
+
+
+def test_no_participant_is_on_both_sides_and_the_manifest_says_who_was_where(
+    trained: tuple[Workplace, ModelVersion],
+) -> None:
+    place, version = trained
+    sides = version.manifest.training["participants"]
+    assert not set(sides["training"]) & set(sides["validation"])
+    cohort = read_cohort(place.training().cohort)
+    assert set(sides["training"]) | set(sides["validation"]) == {
+        scan.participant_id for scan in cohort.scans
+    }
+    assert {row["participant_id"] for row in version.manifest.validation["each"]} == set(
+        sides["validation"]
+    )
+
+
+def test_number_alias_and_folder_are_the_same_version(
+    trained: tuple[Workplace, ModelVersion],
+) -> None:
+    place, version = trained
+    tracking = place.training().tracking
+    for reference in (
+        "lesion-segmenter/1",
+        "lesion-segmenter@candidate",
+        str(place.folder / "models/lesion-segmenter"),
+    ):
+        found = resolve(reference, tracking)
+        assert found.label == "lesion-segmenter/1"
+        assert weights_of(found) == weights_of(version)
+    with pytest.raises(ModelVersionError, match=r"no model version 9 .* which has 1"):
+        resolve("lesion-segmenter/9", tracking)
+
+
+def test_the_same_training_is_not_done_twice(
+    trained: tuple[Workplace, ModelVersion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, version = trained
+    monkeypatch.setattr(fit_module, "fit", None)
+    again = run(place.training())
+    assert again.label == version.label
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights_in_the_same_run(
+    trained: tuple[Workplace, ModelVersion],
+    workplace: Workplace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = 0
+    whole = LesionModule.training_step
+
+    def interrupted(self: LesionModule, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == 5:  # in the second epoch
+            raise KeyboardInterrupt
+        return whole(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LesionModule, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(workplace.training())
+    assert not (workplace.folder / "models/lesion-segmenter/manifest.json").exists()
+    version = run(workplace.training())
+    assert weights_of(version) == weights_of(trained[1])
+    store = open_store(workplace.training().tracking)
+    assert len(store.client.search_runs([store.experiment_id])) == 1
+
+
+def test_another_seed_gives_other_weights_and_the_next_number(
+    trained: tuple[Workplace, ModelVersion], tmp_path: Path
+) -> None:
+    place, version = trained
+    other = run(place.training("seed=2", f"output={tmp_path / 'other'}"))
+    assert other.number > version.number
+    assert weights_of(other) != weights_of(version)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "optimiser.learning_rate=0.02",
+        "optimiser.weight_decay=5.0",
+        "optimiser.warmup_fraction=0.5",
+        "optimiser.gradient_clip_norm=0.001",
+        "loss.dice_weight=0.1",
+        "loss.cross_entropy_weight=0.1",
+        "patch.lesion_fraction=0.0",
+        "patch.batch=1",
+        "segmenter.network.residual=true",
+        "augmentation=none",
+    ],
+)
+def test_every_training_knob_names_another_training(workplace: Workplace, override: str) -> None:
+    """The weights themselves are compared for the knobs that are cheap to train with."""
+    assert (
+        plan_training(workplace.training()).key != plan_training(workplace.training(override)).key
+    )
+
+
+@pytest.mark.parametrize("override", ["optimiser.learning_rate=0.02", "loss.dice_weight=0.0"])
+def test_training_knobs_change_the_weights(
+    trained: tuple[Workplace, ModelVersion], tmp_path: Path, override: str
+) -> None:
+    place, version = trained
+    other = run(place.training(override, f"output={tmp_path / 'other'}"))
+    assert weights_of(other) != weights_of(version)
+
+
+def test_a_flipped_bit_in_the_weights_is_refused(
+    trained: tuple[Workplace, ModelVersion], tmp_path: Path
+) -> None:
+    source = trained[0].folder / "models/lesion-segmenter"
+    for file in source.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    broken = bytearray((tmp_path / "weights.safetensors").read_bytes())
+    broken[-3] ^= 1
+    (tmp_path / "weights.safetensors").write_bytes(bytes(broken))
+    with pytest.raises(ModelVersionError, match="SHA-256 differs"):
+        load_model_version(tmp_path)
+
+
+def test_a_scan_without_t1w_is_segmented_with_its_channel_missing(
+    trained: tuple[Workplace, ModelVersion],
+) -> None:
+    place, version = trained
+    segmenter = Segmenter.from_model_version(version)
+    scan = read_cohort(place.inference().cohort).scans[0]
+    flair_alone = type(scan)(scan.participant_id, scan.session_id, {"FLAIR": scan.images["FLAIR"]})
+    prepared = place.inference().cohort.prepared
+    both, alone = (
+        segmenter.probability(
+            prepare_scan(one, prepared, settings=segmenter.settings.preprocessing)
+        ).voxels
+        for one in (scan, flair_alone)
+    )
+    assert np.isfinite(alone).all()
+    assert alone.shape == both.shape
+    assert np.abs(alone - both).max() > 1e-4
+
+
+def test_a_broken_labelled_scan_stops_the_training_before_torch(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(workplace.data / "training", data / "training")
+    victim = sorted((data / "training").glob("sub-*/ses-*/anat/*_FLAIR.nii.gz"))[0]
+    content = victim.read_bytes()
+    victim.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ScanError, match=r"truncated|damaged|ends before"):
+        plan_training(Workplace(tmp_path, data).training())
+
+
+def test_the_weights_file_is_safetensors_of_the_named_network(
+    trained: tuple[Workplace, ModelVersion],
+) -> None:
+    tensors = safetensors.torch.load_file(trained[1].weights)
+    assert tensors["head.weight"].shape == (1, 2, 1, 1, 1)
