@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# One thread per process for the libraries underneath: the processes are spread over the cores.
 export DVC_NO_ANALYTICS := 1
+# The stages of dvc.yaml call `python`: the one of .venv.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help

@@ -16,7 +16,7 @@ def infer(configuration: DictConfig) -> None:
         settings = typed(configuration, InferSettings)
         from lesion_dynamics.workflows.inference import run  # only when settings are good
 
-        run(settings)
+        run(settings).require_no_failures()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SMALL_TRAINING = (
     "segmenter.spacing_mm=3",
-    "segmenter.network.channels=[4,8]",
+    "segmenter.network.channels=[4,8,8]",
     "segmenter.network.head_channels=2",
     "segmenter.preprocessing.bias_field.iterations=[5]",
     "segmenter.window.size_voxels=[32,32,32]",

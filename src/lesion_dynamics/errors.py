@@ -9,10 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 EXIT_USER_ERROR = 2
-"""Exit status of a command that was stopped by a :class:`UserError`."""
-
-EXIT_SCANS_FAILED = 3
-"""Exit status of a command that finished, but had to leave scans out as failed."""
+"""Exit status of a command that ended in a :class:`UserError`, or left scans out as failed."""
 
 
 class UserError(Exception):

@@ -140,5 +140,5 @@ def _described(store: Store, name: str) -> str:
     versions = store.client.search_model_versions(f"name='{name}'")
     if not versions:
         return "the registry, which has none of that name"
-    numbers = ", ".join(sorted((v.version for v in versions), key=int))
+    numbers = ", ".join(str(number) for number in sorted(int(v.version) for v in versions))
     return f"the registry, which has {numbers}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -35,6 +36,7 @@ def open_store(settings: TrackingSettings) -> Store:
     ------
     OutputError : the store's folder cannot be written.
     """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # MLflow reports its migrations line by line; they are of no use to anybody here.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
 from lesion_dynamics.records.store import Store
 
 _LOG = logging.getLogger(__name__)
+_LONGEST_VALUE = 500
+_BATCH = 100
+"""Most parameters that MLflow takes at once."""
 _FINISHED, _FAILED, _RUNNING = "FINISHED", "FAILED", "RUNNING"
 
 
@@ -46,8 +49,11 @@ class TrainingRun:
 
     def log_settings(self, flat: Mapping[str, Any]) -> None:
         """Settings as searchable parameters (cut short; an artifact has them whole)."""
-        for key, value in flat.items():
-            self._attempt(self._store.client.log_param, self.run_id, key, str(value)[:500])
+        cut = [Param(key, str(value)[:_LONGEST_VALUE]) for key, value in flat.items()]
+        for start in range(0, len(cut), _BATCH):
+            self._attempt(
+                self._store.client.log_batch, self.run_id, [], cut[start : start + _BATCH]
+            )
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
         """Finite metrics of one step. A non-finite one would be stored as a huge number."""

@@ -54,13 +54,12 @@ class _MetricsToListener(Callback):
         metrics["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         self._listener(metrics, trainer.global_step)
         if not sys.stderr.isatty():
-            score = metrics.get(SELECTION_METRIC, float("nan"))
+            shown = ("training_loss", SELECTION_METRIC)
             _LOG.info(
-                "epoch %d of %s: training loss %.3f, validation score %.3f",
+                "epoch %d of %s: %s",
                 trainer.current_epoch + 1,
                 trainer.max_epochs,
-                metrics.get("training_loss", float("nan")),
-                score,
+                ", ".join(f"{name} {metrics[name]:.3f}" for name in shown if name in metrics),
             )
 
 
@@ -110,9 +109,14 @@ def load_weights(module: LesionModule, checkpoint: Path) -> None:
 
 def write_weights(module: LesionModule, path: Path) -> None:
     """Write the network's weights as safetensors, atomically."""
+    network = module.network
+    # DynUNet has the same tensors under two names; these iterators give each once, in order, so
+    # the same weights are the same bytes.
+    named = [*network.named_parameters(), *network.named_buffers()]
     with replacing(path) as temporary:
-        # save_model knows that DynUNet has the same tensors under two names.
-        safetensors.torch.save_model(module.network, str(temporary))
+        safetensors.torch.save_file(
+            {name: value.detach().contiguous() for name, value in named}, temporary
+        )
 
 
 def _trainer(settings: TrainSettings, run_folder: Path, listener: MetricsListener) -> pl.Trainer:

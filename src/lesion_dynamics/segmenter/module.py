@@ -15,14 +15,15 @@ from lesion_dynamics.lesions.agreement import Agreement, agreement, summarise
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.segmenter.precision import Precision, autocast, choose_precision
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
+from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
 from lesion_dynamics.settings.training import TrainSettings
 
 SELECTION_METRIC = "validation_score"
 """Mean of Dice and lesion F1 over the validation scans where they are defined."""
 
+_SCORE_PARTS = ("mean_dice", "mean_lesion_f1")
 _VALIDATION_THRESHOLD = 0.5
 _VALIDATION_MINIMUM_LESION_VOLUME_MM3 = 14.0  # a sphere of 3 mm diameter
-_CONNECTIVITY = 26
 _PREVALENCE_AT_START = 0.01
 
 
@@ -75,7 +76,7 @@ class LesionModule(pl.LightningModule):
                 batch["reference"][0].cpu().numpy(),
                 (probability >= _VALIDATION_THRESHOLD).astype(np.uint8),
                 voxel_volume_mm3=segmenter.spacing_mm**3,
-                connectivity=_CONNECTIVITY,
+                connectivity=LESION_CONNECTIVITY,
                 minimum_lesion_volume_mm3=_VALIDATION_MINIMUM_LESION_VOLUME_MM3,
             )
         )
@@ -85,10 +86,8 @@ class LesionModule(pl.LightningModule):
         summary = summarise(self._agreements)
         self._agreements = []
         for name, value in summary.items():
-            if value is not None and math.isfinite(value):
-                self.log(f"validation_{name}", float(value))
-        parts = [summary.get("dice"), summary.get("lesion_f1")]
-        defined = [float(p) for p in parts if p is not None and math.isfinite(p)]
+            self.log(f"validation_{name}", float(value))
+        defined = [float(summary[name]) for name in _SCORE_PARTS if name in summary]
         score = sum(defined) / len(defined) if defined else 0.0
         self.log(SELECTION_METRIC, score, prog_bar=True)
 

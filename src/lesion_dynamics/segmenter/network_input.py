@@ -16,6 +16,7 @@ from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.preprocessing.intensity import normalise_intensities
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
 from lesion_dynamics.preprocessing.resampling import resample
+from lesion_dynamics.preprocessing.rigid_motion import inverse
 from lesion_dynamics.settings.segmenter import SegmenterSettings
 
 BACKGROUND_Z = -4.0
@@ -47,7 +48,7 @@ class NetworkInput:
 def network_input(prepared: PreparedScan, settings: SegmenterSettings) -> NetworkInput:
     """Resample a prepared scan once onto the network's grid and normalise it."""
     shape, affine = network_grid(prepared, spacing_mm=settings.spacing_mm)
-    flair_from_participant = np.linalg.inv(prepared.to_participant)
+    flair_from_participant = inverse(prepared.to_participant)
     brain = (
         resample(
             prepared.brain_mask.with_voxels(prepared.brain_mask.voxels.astype(np.float32)),
@@ -67,7 +68,7 @@ def network_input(prepared: PreparedScan, settings: SegmenterSettings) -> Networ
             sequence.image,
             shape=shape,
             affine=affine,
-            image_from_target=np.linalg.inv(sequence.to_flair) @ flair_from_participant,
+            image_from_target=inverse(sequence.to_flair) @ flair_from_participant,
             interpolation="linear",
         ).voxels
         z = normalise_intensities(intensities, brain, settings=settings.preprocessing.intensity)
@@ -112,7 +113,7 @@ def on_network_grid(mask: Image, prepared: PreparedScan, given: NetworkInput) ->
         mask.with_voxels(mask.voxels.astype(np.float32)),
         shape=given.brain_mask.shape,
         affine=given.affine,
-        image_from_target=np.linalg.inv(prepared.to_participant),
+        image_from_target=inverse(prepared.to_participant),
         interpolation="linear",
     )
     return (share.voxels >= 0.5).astype(np.uint8)

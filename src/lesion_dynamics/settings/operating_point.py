@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,9 @@ from lesion_dynamics.settings.strict import Strict
 
 Connectivity = Literal[6, 18, 26]
 """Voxels that touch by a face (6), also by an edge (18), also by a corner (26)."""
+
+LESION_CONNECTIVITY: Final[Connectivity] = 26
+"""What makes one lesion in every model version that is trained here."""
 
 
 class OperatingPoint(Strict):

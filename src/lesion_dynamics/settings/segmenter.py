@@ -42,7 +42,7 @@ class DynUNetSettings(Strict):
     """
 
     name: Literal["dynunet"] = "dynunet"
-    channels: tuple[int, ...] = Field(min_length=2)
+    channels: tuple[int, ...] = Field(min_length=3)
     head_channels: int = Field(ge=1)
     residual: bool
 

@@ -46,15 +46,26 @@ class InferenceResult:
     kept: int
     failures: tuple[Exclusion, ...]
 
+    def require_no_failures(self) -> None:
+        """Raise `ScanError` if a scan failed; everything else is done and written."""
+        if self.failures:
+            first = self.failures[0]
+            raise ScanError(
+                f"{len(self.failures)} scan(s) failed and stand in the table with their reason; "
+                f"{self.done + self.kept} are done",
+                where=f"{first.participant_id} {first.session_id}",
+                remedy="Mend the files and start the same command again: the others are kept.",
+            )
+
 
 def run(settings: InferSettings) -> InferenceResult:
     """Segment and measure every scan that is not up to date.
 
+    Scans that fail stand in the table with their reason and are listed in the result.
+
     Raises
     ------
     UserError : the cohort or the model version cannot be used, or the output not be written.
-    ScanError : finished, but some scans failed; they are listed and stand in the table with
-        their reason.
     """
     from lesion_dynamics.records.registry import resolve
 

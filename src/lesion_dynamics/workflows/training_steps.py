@@ -32,12 +32,12 @@ from lesion_dynamics.segmenter.fit import fit, load_weights, write_weights
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
+from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.training_plan import TrainingPlan
 
 _LOG = logging.getLogger(__name__)
 _STATE_FILE = "run.json"
-_CONNECTIVITY = 26
 
 
 def train_and_register(
@@ -118,7 +118,7 @@ def _evaluate(
         precision=settings.trainer.precision,
     )
     evaluated = probabilities(segmenter, scans, settings.cohort.prepared)
-    point, candidates = choose_operating_point(evaluated, connectivity=_CONNECTIVITY)
+    point, candidates = choose_operating_point(evaluated, connectivity=LESION_CONNECTIVITY)
     diagnoses = [plan.cohort.diagnosis_of(scan.participant_id) for scan in scans]
     record = validation_record(scans, diagnoses, evaluated, point)
     weights = plan.run_folder / WEIGHTS_FILE
