@@ -67,6 +67,12 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
         atomic_files.require_writable_folder(tmp_path / "results")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
+def test_a_place_where_even_root_can_make_nothing_is_refused() -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        atomic_files.require_writable_folder(Path("/proc/lesions"))
+
+
 def test_a_writable_folder_stays_empty(tmp_path: Path) -> None:
     atomic_files.require_writable_folder(tmp_path / "new")
     assert names(tmp_path / "new") == []

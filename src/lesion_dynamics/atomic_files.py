@@ -19,8 +19,7 @@ from typing import Any
 from lesion_dynamics.errors import OutputError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-# The last two: a file stands where the folder should be.
-_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DEFAULT_FILE_MODE = 0o644
 
 
@@ -33,10 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
     OutputError : the disk is full, or the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.name, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _new_file_beside(path)
         try:
             yield temporary
             with temporary.open("rb") as written:
@@ -50,6 +46,27 @@ def replacing(path: Path) -> Iterator[Path]:
         raise _as_output_error(error, path) from error
 
 
+def _new_file_beside(path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.name, dir=path.parent)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise
+        # Whatever the system calls it: nothing can be made here.
+        raise _not_writable(path) from error
+    os.close(handle)
+    return Path(name)
+
+
+def _not_writable(path: Path) -> OutputError:
+    return OutputError(
+        "this folder cannot be written",
+        where=path.parent,
+        remedy="Choose another output folder or change its permissions.",
+    )
+
+
 def _as_output_error(error: OSError, path: Path) -> Exception:
     if error.errno in _NO_SPACE:
         return OutputError(
@@ -58,11 +75,7 @@ def _as_output_error(error: OSError, path: Path) -> Exception:
             remedy="Free some space and start the same command again: it goes on from here.",
         )
     if error.errno in _NOT_WRITABLE:
-        return OutputError(
-            "this folder cannot be written",
-            where=path.parent,
-            remedy="Choose another output folder or change its permissions.",
-        )
+        return _not_writable(path)
     return error
 
 

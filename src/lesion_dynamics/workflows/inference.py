@@ -80,14 +80,14 @@ def run(settings: InferSettings) -> InferenceResult:
     require_writable_folder(folder)
     rows, tasks = _look_up(cohort, version, folder, settings)
     unusable = _unusable(tasks, settings)
-    for exclusion in unusable:
-        _LOG.warning("%s", _described(exclusion))
-    if unusable and not rows and len(unusable) == len(cohort.scans):
+    if len(unusable) == len(cohort.scans):
         raise ScanError(
             f"no scan can be used; the first: {unusable[0].reason}",
             where=f"{unusable[0].participant_id} {unusable[0].session_id}",
             remedy="Mend the files, or name another cohort.",
         )
+    for exclusion in (*_broken(cohort), *unusable):
+        _LOG.warning("left out: %s", _described(exclusion))
     kept = len(rows)
     failures = [*_broken(cohort), *unusable]
     new_rows, failed = _segment(_without(tasks, unusable), version, settings)
