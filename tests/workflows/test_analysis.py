@@ -79,6 +79,14 @@ def study(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def small_study() -> dict[str, object]:
+    """The shipped study with few draws."""
+    values = yaml.safe_load((CONF / "study" / "hong2025.yaml").read_text())
+    values["bootstrap_draws"] = 200
+    values["models"].update(bootstrap_draws=20, permutations=200)
+    return values
+
+
 def settings(folder: Path, *, output: str = "results", **changed: object) -> AnalyzeSettings:
     values = {
         "cohort": {
@@ -86,7 +94,7 @@ def settings(folder: Path, *, output: str = "results", **changed: object) -> Ana
             "truth": folder / "truth.tsv",
         },
         "measurements": [str(folder / "derivatives")],
-        "study": yaml.safe_load((CONF / "study" / "hong2025.yaml").read_text()),
+        "study": small_study(),
         "output": folder / output,
     }  # fmt: skip
     for key, value in changed.items():

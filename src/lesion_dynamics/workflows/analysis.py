@@ -19,12 +19,11 @@ from lesion_dynamics.atomic_files import require_writable_folder, write_json, wr
 from lesion_dynamics.cohort.remission import session_intervals
 from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.longitudinal.against_truth import volume_errors
-from lesion_dynamics.longitudinal.change import change_per_participant, interval_changes
 from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
 from lesion_dynamics.longitudinal.same_scans import SCAN, SameScans, same_scans
 from lesion_dynamics.longitudinal.side_by_side import published_figures, side_by_side, unmatched
-from lesion_dynamics.longitudinal.study import study_statistics
 from lesion_dynamics.longitudinal.tidy_tables import write_table
+from lesion_dynamics.longitudinal.version_study import VersionInputs, study_of_version
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, portable, read_inputs
 
@@ -78,27 +77,32 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
     intervals = session_intervals(
         replace(tables, sessions=common.sessions), washout_days=study.washout_days
     )
-    versions = model_versions(inputs.measurements)
-    volumes = {v: common.volumes[common.volumes["model_version"] == v] for v in versions}
-    per_interval, per_participant, statistics = [], [], []
-    for name in versions:
-        own = volumes[name][[*SCAN, "lesion_volume_mm3"]]
-        changes = interval_changes(intervals, own)
-        people = change_per_participant(
-            tables.participants,
-            common.sessions,
-            own,
-            changes,
-            sessions_left_out=common.left_out.groupby("participant_id").size(),
+    versions = {
+        name: study_of_version(
+            VersionInputs(
+                model_version=name,
+                measurements=inputs.measurements[inputs.measurements["model_version"] == name],
+                tables=tables,
+                common=common,
+                new_lesions=inputs.new_lesions,
+            ),
+            intervals,
+            study,
         )
-        per_interval.append(_first_column(changes, name))
-        per_participant.append(_first_column(people, name))
-        statistics.append(study_statistics(people, model_version=name, settings=study))
-        if TRUTH in volumes and name != TRUTH:
-            true = volumes[TRUTH][[*SCAN, "lesion_volume_mm3"]]
+        for name in model_versions(inputs.measurements)
+    }
+    per_interval, per_participant, statistics = [], [], []
+    for name, found in versions.items():
+        per_interval.append(_first_column(found.intervals, name))
+        per_participant.append(_first_column(found.changes, name))
+        statistics.append(found.statistics)
+        if TRUTH in versions and name != TRUTH:
             statistics.append(
-                volume_errors(own, true, tables.participants, model_version=name, settings=study)
-            )
+                volume_errors(
+                    found.volumes, versions[TRUTH].volumes, tables.participants,
+                    model_version=name, settings=study,
+                )
+            )  # fmt: skip
     together = pd.concat(statistics, ignore_index=True)
     result = AnalysisResult(
         statistics=together,

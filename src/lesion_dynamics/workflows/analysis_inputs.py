@@ -18,6 +18,7 @@ from lesion_dynamics.longitudinal.measurements import (
     read_measurements,
     require_known_scans,
 )
+from lesion_dynamics.longitudinal.new_lesions import read_new_lesions
 from lesion_dynamics.longitudinal.tidy_tables import tsv_of
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 
@@ -27,12 +28,14 @@ class AnalysisInputs:
     """The tables, and the hash of each of them.
 
     measurements : all model versions, and the truth if the cohort has one.
+    new_lesions : tracked new lesions of the intervals, or None.
     hashes : from a path or a table's name to SHA-256.
     """
 
     tables: CohortTables
     measurements: pd.DataFrame
     hashes: dict[str, str]
+    new_lesions: pd.DataFrame | None = None
 
 
 def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
@@ -61,7 +64,13 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         hashes[portable(path) + (f" ({alike + 1})" if alike else "")] = hash_of_file(path)
     for name in ("participants", "sessions", "attacks"):
         hashes[f"cohort {name}"] = hash_of_content(tsv_of(getattr(tables, name)))
-    return AnalysisInputs(tables=tables, measurements=measurements, hashes=hashes)
+    tracked = None
+    if settings.new_lesions is not None:
+        tracked = read_new_lesions(settings.new_lesions)
+        hashes[portable(settings.new_lesions)] = hash_of_file(settings.new_lesions)
+    return AnalysisInputs(
+        tables=tables, measurements=measurements, hashes=hashes, new_lesions=tracked
+    )
 
 
 def _read_known(path: Path, tables: CohortTables, settings: AnalyzeSettings) -> pd.DataFrame:
