@@ -30,9 +30,7 @@ def changes(rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]
     }
 
 
-def volumes(
-    rng: np.random.Generator, *, n: int, slope_spread: float, noise: float
-) -> pd.DataFrame:
+def volumes(rng: np.random.Generator, *, n: int, slope_spread: float, noise: float) -> pd.DataFrame:
     """Cube roots of volumes, two to five sessions a participant."""
     rows = []
     for i in range(n):

@@ -61,7 +61,9 @@ def _fit(
     centred = found.columns - np.nanmean(found.columns, axis=0, keepdims=True)
     design = np.column_stack([main, centred])[found.usable]
     counts = rows["new_lesions"].to_numpy(dtype=np.float64)[found.usable]
-    return fit_counts(counts, rows["years"].to_numpy(dtype=np.float64)[found.usable], design), found.note
+    return fit_counts(
+        counts, rows["years"].to_numpy(dtype=np.float64)[found.usable], design
+    ), found.note
 
 
 def _exponential(

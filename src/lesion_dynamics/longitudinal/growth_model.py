@@ -117,9 +117,7 @@ def _fit(design: _Design, random_effects: str) -> MixedFit:
     columns = [np.ones(design.years.size), design.years]
     chosen = columns if random_effects == RANDOM_EFFECTS[0] else columns[:1]
     random = np.column_stack(chosen)
-    return fit_mixed(
-        participant_sums(design.response, design.fixed, random, design.participant)
-    )
+    return fit_mixed(participant_sums(design.response, design.fixed, random, design.participant))
 
 
 def _from_fit(
@@ -133,9 +131,7 @@ def _from_fit(
     ms = int(np.unique(design.participant[design.nmosd == 0]).size)
     total = fit.sums.scans.size
     found = []
-    for contrast, n in zip(
-        contrasts(fit, combinations), (ms, total - ms, total), strict=True
-    ):
+    for contrast, n in zip(contrasts(fit, combinations), (ms, total - ms, total), strict=True):
         low, high = contrast.interval(level)
         estimate = Estimate(
             estimate=contrast.value, n=n, p_value=contrast.p_value, test=test,
@@ -159,9 +155,7 @@ def _resampled(
     weights = np.zeros((settings.bootstrap_draws, m))
     for group in (~nmosd, nmosd):
         size = int(group.sum())
-        weights[:, group] = rng.multinomial(
-            size, np.full(size, 1 / size), settings.bootstrap_draws
-        )
+        weights[:, group] = rng.multinomial(size, np.full(size, 1 / size), settings.bootstrap_draws)
     draws = np.array([_contrasts_of(fit, row, combinations) for row in weights])
     one_less = 1 - np.eye(m)
     jackknife = np.array([_contrasts_of(fit, row, combinations) for row in one_less])
@@ -208,9 +202,7 @@ def _from_own_slopes(
     groups = [slopes[~nmosd], slopes[nmosd]]
     rng = np.random.default_rng(seed)
     draws = max(settings.bootstrap_draws, 500)
-    means = [
-        np.array([rng.choice(g, g.size).mean() for _ in range(draws)]) for g in groups
-    ]
+    means = [np.array([rng.choice(g, g.size).mean() for _ in range(draws)]) for g in groups]
     jackknives = [(g.sum() - g) / (g.size - 1) for g in groups]
     observed = [float(g.mean()) for g in groups]
     centred = [jackknives[0] - jackknives[0].mean(), jackknives[1].mean() - jackknives[1]]

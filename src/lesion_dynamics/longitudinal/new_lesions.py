@@ -84,13 +84,17 @@ def new_lesions(
         rows = remission.merge(tracked, on=ends, how="inner")
         return NewLesions(_summed(rows, rows["new_lesion_count"]), "")
     if "lesion_count" not in measurements or measurements["lesion_count"].isna().all():
-        return NewLesions(pd.DataFrame(columns=["participant_id", "new_lesions", "years"]), NO_COUNTS)
+        return NewLesions(
+            pd.DataFrame(columns=["participant_id", "new_lesions", "years"]), NO_COUNTS
+        )
     rows = remission
     for end in ("start", "end"):
         names = {"session_id": f"{end}_session_id", "lesion_count": f"{end}_count"}
         own = measurements[["participant_id", *names]].rename(columns=names)
         rows = rows.merge(own, on=["participant_id", f"{end}_session_id"], how="left")
-    rise = (rows["end_count"].astype("Float64") - rows["start_count"].astype("Float64")).clip(lower=0)
+    rise = (rows["end_count"].astype("Float64") - rows["start_count"].astype("Float64")).clip(
+        lower=0
+    )
     known = rise.notna()
     return NewLesions(_summed(rows[known], rise[known].astype(np.int64)), FROM_COUNTS)
 

@@ -11,9 +11,7 @@ Floats = NDArray[np.float64]
 _CHUNK = 2_000
 
 
-def permuted_difference(
-    first: Floats, second: Floats, *, permutations: int, seed: int
-) -> Estimate:
+def permuted_difference(first: Floats, second: Floats, *, permutations: int, seed: int) -> Estimate:
     """Mean difference first - second, with a p from exchanging the diagnosis of participants.
 
     The statistic is Welch's t, so the test stays (asymptotically) right where the two

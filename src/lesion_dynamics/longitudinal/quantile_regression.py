@@ -53,9 +53,7 @@ def quantile_effect(
     n, p = design.shape
     if n * min(quantile, 1 - quantile) < SCANS_PER_COEFFICIENT * p / 2:
         return Estimate(n=n, note=f"{n} participants: too few for {p} coefficients")
-    found = Estimate(
-        estimate=float(quantile_coefficients(response, design, quantile)[column]), n=n
-    )
+    found = Estimate(estimate=float(quantile_coefficients(response, design, quantile)[column]), n=n)
     if draws == 0 or not np.isfinite(found.estimate):
         return found.noted("" if np.isfinite(found.estimate) else "the programme is not solved")
     rng = np.random.default_rng(seed)
@@ -68,6 +66,4 @@ def quantile_effect(
     if kept.size < FEWEST_DRAWS_KEPT * draws:
         return found.noted(f"{draws - kept.size} of {draws} draws not solved: no interval")
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
-    return found.with_interval(
-        float(low), float(high), level=level, method="bootstrap percentile"
-    )
+    return found.with_interval(float(low), float(high), level=level, method="bootstrap percentile")
