@@ -14,15 +14,19 @@ from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.workflows import analysis
 
 CONF = Path(__file__).parents[2] / "conf"
+PAPER = {f"{name}.{kind}" for name in ("table_one", "results") for kind in ("csv", "md", "tex")}
 YEAR = 365.25
 RATE = "annualised_change_mm3_per_year"
 N_MS, N_NMOSD = 9, 8
 TABLES = {
     "statistics.tsv", "change_per_participant.tsv", "intervals.tsv", "comparison.tsv",
-    "scans_left_out.tsv", "study.txt", "provenance.json",
+    "scans_left_out.tsv", "study.txt", "provenance.json", "robustness.tsv",
+    "measurement_error.tsv", "version_differences.tsv", "version_agreement.tsv",
+    "class_changes.tsv", "verdicts.tsv",
 }  # fmt: skip
 PICTURES = {
     "trajectories.png", "trajectories.svg", "annualised_change.png", "annualised_change.svg",
+    "robustness.png", "robustness.svg",
 }  # fmt: skip
 
 
@@ -84,6 +88,7 @@ def small_study() -> dict[str, object]:
     values = yaml.safe_load((CONF / "study" / "hong2025.yaml").read_text())
     values["bootstrap_draws"] = 200
     values["models"].update(bootstrap_draws=20, permutations=200)
+    values["measurement_error"].update(simex_draws=10, bootstrap_draws=100)
     return values
 
 
@@ -118,8 +123,10 @@ def one(table: pd.DataFrame, version: str, diagnosis: str, quantity: str, statis
 
 def test_the_study_comes_out_with_measured_true_and_published_side_by_side(study, capsys):
     result = analysis.run(settings(study))
-    assert set(result.files) == TABLES | PICTURES
-    assert {path.name for path in (study / "results").iterdir()} == TABLES | PICTURES
+    assert set(result.files) == TABLES | PICTURES | PAPER
+    here = {path.name for path in (study / "results").iterdir() if path.is_file()}
+    assert here == TABLES | PICTURES
+    assert {path.name for path in (study / "results" / "paper").iterdir()} == PAPER
     # 200 (1 + 0.02 i) mm3/year over i = 0 ... 8: the attack of i = 0 does not enter.
     row = one(result.comparison, "segmenter/2", "MS", RATE, "median")
     assert row["measured"] == pytest.approx(0.9 * 216, abs=0.01)
@@ -151,7 +158,7 @@ def test_the_attack_interval_is_listed_with_its_reason_and_left_out_of_the_chang
 def test_same_inputs_same_bytes_and_no_absolute_path(study):
     first = analysis.run(settings(study, output="a"))
     second = analysis.run(settings(study, output="b"))
-    for name in (TABLES | PICTURES) - {"provenance.json"}:
+    for name in (TABLES | PICTURES | PAPER) - {"provenance.json"}:
         assert first.files[name].read_bytes() == second.files[name].read_bytes(), name
     provenance = first.files["provenance.json"].read_text()
     assert str(study) not in provenance

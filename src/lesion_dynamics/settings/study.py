@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from lesion_dynamics.settings.measurement_error import MeasurementErrorSettings
 from lesion_dynamics.settings.models import Family, ModelSettings
+from lesion_dynamics.settings.robustness import RobustnessSettings
 from lesion_dynamics.settings.strict import Strict
 
 ZeroMethod = Literal["pratt", "wilcox", "zsplit"]
@@ -63,6 +65,8 @@ class StudySettings(Strict):
     seed : of the bootstrap. The same seed gives the same bytes.
     models : mixed, quantile, permutation and count models.
     families : tests that are corrected together (Holm), declared before the analysis.
+    robustness : the panel of other choices.
+    measurement_error : the segmenter's own error, carried into the answer.
     published : figures to lay beside, or None.
     """
 
@@ -74,4 +78,6 @@ class StudySettings(Strict):
     seed: int = Field(default=2025, ge=0)
     models: ModelSettings = ModelSettings()
     families: tuple[Family, ...] = ()
+    robustness: RobustnessSettings = RobustnessSettings()
+    measurement_error: MeasurementErrorSettings = MeasurementErrorSettings()
     published: Publication | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +30,7 @@ class AnalysisInputs:
 
     measurements : all model versions, and the truth if the cohort has one.
     new_lesions : tracked new lesions of the intervals, or None.
+    others : volumes at other operating points, by the name of their line in the panel.
     hashes : from a path or a table's name to SHA-256.
     """
 
@@ -36,6 +38,7 @@ class AnalysisInputs:
     measurements: pd.DataFrame
     hashes: dict[str, str]
     new_lesions: pd.DataFrame | None = None
+    others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
@@ -69,8 +72,25 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         tracked = read_new_lesions(settings.new_lesions)
         hashes[portable(settings.new_lesions)] = hash_of_file(settings.new_lesions)
     return AnalysisInputs(
-        tables=tables, measurements=measurements, hashes=hashes, new_lesions=tracked
+        tables=tables,
+        measurements=measurements,
+        hashes=hashes,
+        new_lesions=tracked,
+        others=_read_others(tables, settings, hashes),
     )
+
+
+def _read_others(
+    tables: CohortTables, settings: AnalyzeSettings, hashes: dict[str, str]
+) -> dict[str, pd.DataFrame]:
+    """Tables of the panel's lines; their hashes are added to ``hashes``."""
+    others = {}
+    for name, patterns in settings.study.robustness.other_measurements.items():
+        paths = measurement_files(patterns)
+        read = [_read_known(path, tables, settings) for path in paths]
+        others[name] = combine_measurements(read, where=", ".join(map(str, paths)))
+        hashes |= {f"{name}: {portable(path)}": hash_of_file(path) for path in paths}
+    return others
 
 
 def _read_known(path: Path, tables: CohortTables, settings: AnalyzeSettings) -> pd.DataFrame:
