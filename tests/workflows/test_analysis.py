@@ -87,7 +87,7 @@ def small_study() -> dict[str, object]:
     """The shipped study with few draws."""
     values = yaml.safe_load((CONF / "study" / "hong2025.yaml").read_text())
     values["bootstrap_draws"] = 200
-    values["models"].update(bootstrap_draws=20, permutations=200)
+    values["models"].update(bootstrap_draws=0, permutations=200)
     values["measurement_error"].update(simex_draws=10, bootstrap_draws=100)
     return values
 
@@ -200,6 +200,29 @@ def test_a_failed_scan_is_left_out_of_every_version_and_named(study):
         {"study__seed": 3},
         {"study__published": None},
         {"study__name": "another"},
+        {"study__models": {"transform": "log1p", "bootstrap_draws": 0}},
+        {"study__models": {"covariates": [], "bootstrap_draws": 0}},
+        {"study__models": {"bootstrap_draws": 20}},
+        {"study__models": {"permutations": 0, "bootstrap_draws": 0}},
+        {"study__models": {"quantiles": [0.5], "bootstrap_draws": 0}},
+        {"study__families": []},
+        {"study__robustness": {"washout_days": [7]}},
+        {"study__robustness": {"attack_intervals": False}},
+        {"study__robustness": {"same_scanner": False}},
+        {"study__robustness": {"two_point_against_slope": False}},
+        {"study__robustness": {"brain_volume_normalised": False}},
+        {"study__robustness": {"leave_one_out": False}},
+        {"study__robustness": {"extremes_left_out": 0.2}},
+        {"study__measurement_error": {"simex_draws": 0}},
+        {"study__measurement_error": {"simex_draws": 20}},
+        {"study__measurement_error": {"bootstrap_draws": 120, "simex_draws": 10}},
+        {"study__measurement_error": {"power": 0.9, "simex_draws": 10}},
+        {
+            "study__measurement_error": {
+                "figures": [{"diagnosis": "MS", "noise_mm3": 50}],
+                "simex_draws": 10,
+            }
+        },
         {"cohort__truth": None},
         {"cohort__name": "another"},
     ],
@@ -215,8 +238,54 @@ def test_every_knob_changes_the_result(study, changed):
         chosen = settings(study, **{"study__bootstrap_draws": 100, **own})
         inputs = analysis.read_inputs(chosen)
         result = analysis.analyse(inputs, chosen)
-        outputs.append((result.statistics.to_csv(), result.comparison.to_csv(), result.text))
+        tables = (
+            result.statistics, result.comparison, result.robustness, result.measurement_error,
+            result.version_differences,
+        )  # fmt: skip
+        outputs.append((*(table.to_csv() for table in tables), result.text))
     assert outputs[0] != outputs[1]
+
+
+def test_another_operating_point_and_tracked_new_lesions_reach_the_results(study):
+    tables = sorted((study / "derivatives").glob("*/lesion_measurements.tsv"))
+    other = pd.concat([pd.read_csv(path, sep="\t", keep_default_na=False) for path in tables])
+    other["lesion_volume_mm3"] = other["lesion_volume_mm3"] / 2
+    tsv(study / "other" / "lesion_measurements.tsv", other)
+    changes = pd.concat(
+        pd.DataFrame({"participant_id": other["participant_id"].unique()}).assign(
+            start_session_id=start, end_session_id=end, model_version=f"segmenter/{version}"
+        )
+        for start, end in (("ses-01", "ses-02"), ("ses-02", "ses-03"))
+        for version in (1, 2)
+    )
+    rng = np.random.default_rng(3)
+    changes["new_lesion_count"] = rng.negative_binomial(1, 0.3, len(changes))
+    tsv(study / "new.tsv", changes)
+    panel = {"other_measurements": {"half": [str(study / "other")]}}
+    chosen = settings(study, study__robustness=panel, new_lesions=study / "new.tsv")
+    result = analysis.run(chosen)
+    own = result.robustness[result.robustness["diagnosis"] == "MS"].set_index(
+        ["model_version", "line"]
+    )["estimate"]
+    declared = own["segmenter/1"].iloc[0]
+    assert own["segmenter/1", "half"] == pytest.approx(declared / 2, rel=1e-3)
+    rate = one(result.statistics, "segmenter/1", "MS", "new_lesions_per_year",
+               "negative-binomial rate")  # fmt: skip
+    assert rate["estimate"] > 0.5
+    assert "half" in result.files["provenance.json"].read_text()
+
+
+def test_verdicts_and_faked_differences_are_told_on_the_screen(study):
+    path = study / "derivatives" / "segmenter-v2" / "lesion_measurements.tsv"
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    wrong = table["participant_id"].str.startswith("sub-ms")
+    last = table["session_id"] == "ses-03"
+    table.loc[wrong & last, "lesion_volume_mm3"] -= 5000
+    table["lesion_volume_mm3"] = table["lesion_volume_mm3"].clip(lower=0)
+    tsv(path, table)
+    result = analysis.run(settings(study))
+    assert "MS remission_change_mm3 (pseudomedian): reversed" in result.text
+    assert "Unequal gain of segmenter/1 alone would show a shift of" in result.text
 
 
 def test_one_table_may_stand_alone_and_patterns_are_expanded(study):

@@ -56,7 +56,12 @@ def simex(rates: Rates, statistic: Statistic, *, draws: int, rng: np.random.Gene
 
     Source: Cook and Stefanski, J Am Stat Assoc 1994;89:1314-1328.
     """
-    return float(_simex_of(rates, None, statistic, copies=draws, rng=rng)[0])
+    rows = (
+        np.broadcast_to(np.arange(rates.ms.size), (draws, rates.ms.size)),
+        np.broadcast_to(np.arange(rates.nmosd.size), (draws, rates.nmosd.size)),
+    )
+    # The extrapolation is linear in the averages: each copy may be extrapolated on its own.
+    return float(_simex_of(rates, rows, statistic, copies=1, rng=rng).mean())
 
 
 def simex_draws(
@@ -72,14 +77,12 @@ def simex_draws(
 
 def _simex_of(
     rates: Rates,
-    rows: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]],
     statistic: Statistic,
     *,
     copies: int,
     rng: np.random.Generator,
 ) -> Floats:
-    if rows is None:
-        rows = np.arange(rates.ms.size)[None], np.arange(rates.nmosd.size)[None]
     values = (rates.ms[rows[0]], rates.nmosd[rows[1]])
     spreads = (rates.ms_noise[rows[0]], rates.nmosd_noise[rows[1]])
     means = []

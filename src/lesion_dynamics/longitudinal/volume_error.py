@@ -50,8 +50,9 @@ def _figures(scans: pd.DataFrame, diagnosis: str) -> VolumeErrorFigures:
     from scipy.stats import theilslopes
 
     means = scans.groupby("participant_id")[["lesion_volume_mm3", "lesion_volume_mm3_true"]].mean()
-    line = theilslopes(means["lesion_volume_mm3"], means["lesion_volume_mm3_true"])
-    gain, offset = max(float(line[0]), 1e-6), float(line[1])
+    measured, true = means["lesion_volume_mm3"], means["lesion_volume_mm3_true"]
+    gain = max(float(theilslopes(measured, true)[0]), 1e-6)
+    offset = float((measured - gain * true).median())
     volumes = scans["lesion_volume_mm3_true"].to_numpy(dtype=np.float64)
     residual = scans["lesion_volume_mm3"] - (offset + gain * volumes)
     by_participant = residual.groupby(scans["participant_id"])

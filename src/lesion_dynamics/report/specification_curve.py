@@ -54,7 +54,7 @@ def draw_specification_curve(
         interval = f", intervals at {level.iloc[0]:.0%}" if len(level) else ""
         figure.suptitle(
             f"{model_version}: annualised change in remission under other choices"
-            f"{interval}; open: p ≥ 0.05 or no test",
+            f"{interval}; open: the interval's test shows no change",
             fontsize=11,
         )
         return style.save(figure, folder, "robustness")
@@ -76,7 +76,7 @@ def _draw_column(
         low, high = float(row["interval_low"]), float(row["interval_high"])
         if np.isfinite([low, high]).all():
             panel.plot([low, high], [at, at], color=colour, linewidth=1.6, zorder=3)
-        significant = float(row["p_value"]) < 0.05
+        significant = float(row["p_value"]) < 1 - float(row["interval_level"])
         panel.plot(
             row["estimate"], at, "o", color=colour, markersize=6, zorder=4,
             markerfacecolor=colour if significant else "white",
