@@ -29,7 +29,7 @@ def figures_against_truth(
     Gain and offset: Theil-Sen line through the participants' mean volumes, so that one badly
     segmented participant cannot tilt it. Noise: residuals about each participant's own mean
     residual (what stays the same in all scans of a participant cancels in a change), their
-    squares regressed on the squared volume, neither part below zero.
+    squares regressed on the squared volume (weighted), neither part below zero.
 
     Parameters
     ----------
@@ -61,9 +61,11 @@ def _figures(scans: pd.DataFrame, diagnosis: str) -> VolumeErrorFigures:
     several = scans_each > 1
     # A mean of k scans takes 1/k of the variance along.
     squares = within[several] ** 2 * scans_each[several] / (scans_each[several] - 1)
-    design = np.column_stack([np.ones(several.sum()), volumes[several] ** 2])
-    scale = np.maximum(design.max(axis=0), 1e-12)
-    parts = nnls(design / scale, squares)[0] / scale if several.any() else np.zeros(2)
+    # A square scatters with its own mean; unweighted, the largest volumes alone would decide.
+    weight = 1 / (volumes[several] ** 2 + np.median(volumes) ** 2 + 1.0)
+    design = np.column_stack([weight, weight * volumes[several] ** 2])
+    scale = np.maximum(design.max(axis=0, initial=0.0), 1e-12)
+    parts = nnls(design / scale, squares * weight)[0] / scale if several.any() else np.zeros(2)
     return VolumeErrorFigures(
         diagnosis=diagnosis,  # type: ignore[arg-type]
         offset_mm3=offset,
