@@ -92,7 +92,9 @@ def _inputs(people: pd.DataFrame, table: pd.DataFrame, measured: pd.DataFrame) -
     tables = CohortTables(
         participants=people.reset_index(drop=True),
         sessions=sessions.reset_index(drop=True),
-        attacks=pd.DataFrame({"participant_id": ["sub-none"], "days_from_baseline": [0.0]}).iloc[:0],
+        attacks=pd.DataFrame({"participant_id": ["sub-none"], "days_from_baseline": [0.0]}).iloc[
+            :0
+        ],
         attacks_recorded=True,
     )
     names = [c for c in measured if c in
@@ -175,10 +177,15 @@ def against_others() -> dict[str, float]:
 
     values = np.random.default_rng(3).normal(100, 80, 31)
 
+    def over_axis(rows: np.ndarray, axis: int) -> np.ndarray:
+        last = np.moveaxis(rows, axis, -1)
+        found = pseudomedians(last.reshape(-1, last.shape[-1]))
+        return np.asarray(found.reshape(last.shape[:-1]))
+
     def scipys() -> None:
         bootstrap(
-            (values,), lambda rows, axis: pseudomedians(rows.reshape(-1, rows.shape[-1])),
-            n_resamples=10_000, batch=500, rng=np.random.default_rng(1), vectorized=True,
+            (values,), over_axis, n_resamples=10_000, batch=500,
+            rng=np.random.default_rng(1), vectorized=True,
         )  # fmt: skip
 
     def own_bca() -> None:

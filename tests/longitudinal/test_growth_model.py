@@ -63,8 +63,26 @@ def test_without_spread_of_slopes_the_random_intercept_takes_over_and_says_so():
         for f in (fitted(slope_spread=0.0, noise=3.0, seed=seed) for seed in range(10))
         if f.difference.note
     )
-    assert found.test.startswith("mixed model with random intercept (REML)")
+    assert found.test == "mixed model with random intercept (REML), CR3 sandwich t"
     assert "random intercept and slope refused: singular" in found.note
+
+
+def test_the_sandwich_is_the_jackknife_of_the_participants():
+    from lesion_dynamics.longitudinal.cluster_robust import robust_contrasts
+    from lesion_dynamics.longitudinal.mixed_fit import fit_mixed
+    from lesion_dynamics.longitudinal.mixed_likelihood import participant_sums, solve
+
+    scans, people = cohort(n=15)
+    rows = scans.merge(people[["participant_id", "diagnosis"]], on="participant_id")
+    years, nmosd = rows["years"].to_numpy(), (rows["diagnosis"] == "NMOSD").to_numpy(dtype=float)
+    fixed = np.column_stack([np.ones(len(rows)), nmosd, years, years * nmosd])
+    codes = rows["stretch"].to_numpy(dtype=np.int64)
+    sums = participant_sums(rows["lesion_volume_mm3"].to_numpy(), fixed, fixed[:, :1], codes)
+    fit = fit_mixed(sums)
+    found = robust_contrasts(fit, np.eye(4), np.full(4, 28.0))
+    # CR3: the sum of squared moves of the estimate when each participant is left out.
+    moves = [solve(fit.theta, sums, row).beta - fit.solution.beta for row in 1 - np.eye(30)]
+    assert [c.error for c in found] == pytest.approx(np.sqrt((np.array(moves) ** 2).sum(axis=0)))
 
 
 def test_two_scans_each_leave_the_mean_of_own_slopes_without_a_p():

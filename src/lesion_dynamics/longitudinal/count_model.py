@@ -78,7 +78,7 @@ def fit_counts(counts: Floats, years: Floats, design: Floats) -> CountFit:
     information = (design * weight[:, None]).T @ design
     return CountFit(
         coefficients=coefficients,
-        covariance=np.linalg.inv(information),
+        covariance=np.asarray(np.linalg.inv(information), dtype=np.float64),
         theta=1 / dispersion,
         log_likelihood=float(result.llf),
     )

@@ -29,7 +29,7 @@ def count_rows(
 ) -> Iterator[Row]:
     """New lesions per year by diagnosis, at the mean of the covariates, and their ratio."""
     rows = new.counts.merge(participants, on="participant_id")
-    nmosd = (rows["diagnosis"] == DIAGNOSES[1]).to_numpy(dtype=np.float64)
+    nmosd = np.asarray(rows["diagnosis"] == DIAGNOSES[1], dtype=np.float64)
     sizes = (int((1 - nmosd).sum()), int(nmosd.sum()), len(rows))
     try:
         if rows.empty and new.note:

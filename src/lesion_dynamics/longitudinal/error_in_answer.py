@@ -134,7 +134,7 @@ def published_difference(settings: StudySettings) -> float | None:
     """Published annualised change of MS minus that of NMOSD, or None."""
     if settings.published is None:
         return None
-    medians = {
+    medians: dict[str, float | None] = {
         figure.diagnosis: figure.estimate
         for figure in settings.published.figures
         if figure.quantity == RATE and figure.statistic == "median"

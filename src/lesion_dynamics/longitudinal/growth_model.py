@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lesion_dynamics.cohort.cohort import DIAGNOSES
+from lesion_dynamics.longitudinal.cluster_robust import robust_contrasts
 from lesion_dynamics.longitudinal.estimate import MINIMUM_PARTICIPANTS, Estimate, too_few
 from lesion_dynamics.longitudinal.mixed_fit import FitRefusedError, MixedFit, fit_mixed, refit
 from lesion_dynamics.longitudinal.mixed_likelihood import Floats, participant_sums
@@ -71,8 +72,9 @@ def growth(
     participants : `CohortTables.participants`.
 
     The fallback, named in ``test`` and ``note``: random intercept and slope; when it is refused
-    (`fit_mixed`) random intercept; when that is refused too, the mean of the participants' own
-    least-squares slopes, with a BCa interval over participants and no p.
+    (`fit_mixed`) random intercept, tested with a sandwich variance over
+    participants; when that is refused too, the mean of the participants' own least-squares
+    slopes, with a BCa interval over participants and no p.
 
     Edge cases: a diagnosis with fewer than 3 participants: nothing is fitted.
     """
@@ -95,7 +97,7 @@ def growth(
 
 
 def _design(rows: pd.DataFrame, settings: ModelSettings) -> _Design:
-    nmosd = (rows["diagnosis"] == DIAGNOSES[1]).to_numpy(dtype=np.float64)
+    nmosd = np.asarray(rows["diagnosis"] == DIAGNOSES[1], dtype=np.float64)
     years = rows["years"].to_numpy(dtype=np.float64)
     main = np.column_stack([np.ones(len(rows)), nmosd, years * (1 - nmosd), years * nmosd])
     found = covariate_columns(rows, settings.covariates, main=main)
@@ -127,17 +129,25 @@ def _from_fit(
     combinations = np.zeros((3, fit.sums.fixed))
     combinations[0, 2] = combinations[1, 3] = 1
     combinations[2, 2:4] = 1, -1
-    test = f"mixed model with {random_effects} (REML), Satterthwaite t"
     ms = int(np.unique(design.participant[design.nmosd == 0]).size)
     total = fit.sums.scans.size
+    sizes = np.array([ms, total - ms, total], dtype=np.float64)
+    if random_effects == RANDOM_EFFECTS[0]:
+        method, tested = "Satterthwaite t", contrasts(fit, combinations)
+    else:
+        # Slopes differ, whatever the fit says: without their variance its own test rejected
+        # three in ten true nulls (docs/statistics.md).
+        method = "CR3 sandwich t"
+        tested = robust_contrasts(fit, combinations, sizes - np.array([1.0, 1.0, 2.0]))
+    test = f"mixed model with {random_effects} (REML), {method}"
     found = []
-    for contrast, n in zip(contrasts(fit, combinations), (ms, total - ms, total), strict=True):
+    for contrast, n in zip(tested, sizes.astype(int), strict=True):
         low, high = contrast.interval(level)
         estimate = Estimate(
-            estimate=contrast.value, n=n, p_value=contrast.p_value, test=test,
+            estimate=contrast.value, n=int(n), p_value=contrast.p_value, test=test,
             note="; ".join(refusals),
         )  # fmt: skip
-        found.append(estimate.with_interval(low, high, level=level, method="Satterthwaite t"))
+        found.append(estimate.with_interval(low, high, level=level, method=method))
     resampled = _resampled(fit, combinations, found, settings=settings, level=level, seed=seed)
     return Growth(slopes=tuple(found[:2]), difference=found[2], resampled=resampled)
 

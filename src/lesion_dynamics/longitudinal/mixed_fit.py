@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,8 @@ EFFECT_AGREEMENT = 0.01
 SINGULAR_BELOW = 1e-4
 """A diagonal element of theta below it is zero, as for lme4's ``isSingular``."""
 _LARGEST_THETA = 1e4
+Method = Literal["L-BFGS-B", "Nelder-Mead"]
+METHODS: tuple[Method, ...] = ("L-BFGS-B", "Nelder-Mead")
 
 
 class FitRefusedError(Exception):
@@ -52,7 +54,7 @@ def fit_mixed(sums: ParticipantSums) -> MixedFit:
     FitRefusedError : an optimiser did not converge, the two disagree, or a variance is zero
         (singular: the data do not carry that random effect).
     """
-    fits = [_minimise(sums, method) for method in ("L-BFGS-B", "Nelder-Mead")]
+    fits = [_minimise(sums, method) for method in METHODS]
     solutions = [solve(theta, sums) for theta in fits]
     gap = abs(solutions[0].deviance - solutions[1].deviance)
     if not gap <= DEVIANCE_AGREEMENT:
@@ -84,7 +86,7 @@ def refit(fit: MixedFit, weights: Floats) -> Solution:
 
 def _minimise(
     sums: ParticipantSums,
-    method: str,
+    method: Method,
     *,
     weights: Floats | None = None,
     start: Floats | None = None,
@@ -95,7 +97,7 @@ def _minimise(
     diagonal = rows == columns
     bounds = [(0.0 if on else -_LARGEST_THETA, _LARGEST_THETA) for on in diagonal]
     begin = diagonal.astype(np.float64) if start is None else start
-    options: dict[str, Any] = {"ftol": 1e-11, "gtol": 1e-5, "eps": 1e-6, "maxiter": 500}
+    options: Any = {"ftol": 1e-11, "gtol": 1e-5, "eps": 1e-6, "maxiter": 500}
     if method == "Nelder-Mead":
         # From scipy's own simplex, flat where theta starts at zero, it can end at a bound.
         corners = np.vstack([begin, begin + np.diag(np.where(diagonal, 1.0, 0.5))])

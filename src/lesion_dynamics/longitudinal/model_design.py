@@ -46,7 +46,7 @@ def covariate_columns(
         tell already (a scanner that only one diagnosis was scanned on, say) is left out.
     """
     usable, notes = np.ones(len(rows), dtype=bool), []
-    built: list[tuple[str, pd.Series, pd.DataFrame]] = []
+    built: list[tuple[Covariate, pd.DataFrame]] = []
     for name in wanted:
         source = rows["age_years" if name == "age" else name]
         share = 1 - rows.loc[source.notna(), "participant_id"].nunique() / max(
@@ -57,12 +57,12 @@ def covariate_columns(
             continue
         usable &= source.notna().to_numpy(dtype=bool)
         if name == "age":
-            built.append((name, source, source.to_frame("age")))
+            built.append((name, source.to_frame("age")))
         else:
-            built.append((name, source, pd.get_dummies(source, drop_first=True)))
+            built.append((name, pd.get_dummies(source, drop_first=True)))
     kept = main[usable]
     columns = np.empty((len(rows), 0))
-    for name, _, candidate in built:
+    for name, candidate in built:
         values = candidate.to_numpy(dtype=np.float64)
         if name == "age":
             values = values - np.nanmean(values)

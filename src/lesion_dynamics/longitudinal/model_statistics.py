@@ -103,8 +103,8 @@ def _quantile_rows(inputs: ModelInputs, settings: StudySettings) -> Iterator[Row
     rows = inputs.changes.dropna(subset=[RATE]).merge(
         inputs.participants.drop(columns="diagnosis"), on="participant_id"
     )
-    ms = (rows["diagnosis"] == DIAGNOSES[0]).to_numpy(dtype=np.float64)
-    main = np.column_stack([np.ones(len(rows)), ms])
+    ms = np.asarray(rows["diagnosis"] == DIAGNOSES[0], dtype=np.float64)
+    main: Floats = np.column_stack([np.ones(len(rows)), ms])
     for quantile in settings.models.quantiles:
         if min(int(ms.sum()), int((1 - ms).sum())) < MINIMUM_PARTICIPANTS:
             fewest = min(int(ms.sum()), int((1 - ms).sum()))

@@ -29,7 +29,9 @@ def quantile_coefficients(response: Floats, design: Floats, quantile: float) -> 
     equal = np.hstack([design, np.eye(n), -np.eye(n)])
     bounds = [(None, None)] * p + [(0, None)] * (2 * n)
     result = linprog(cost, A_eq=equal, b_eq=response / scale, bounds=bounds, method="highs")
-    return np.asarray(result.x[:p]) * scale if result.success else np.full(p, np.nan)
+    if not result.success or result.x is None:
+        return np.full(p, np.nan)
+    return np.asarray(result.x[:p]) * scale
 
 
 def quantile_effect(

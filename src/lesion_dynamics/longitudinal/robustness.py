@@ -155,7 +155,8 @@ def _without_extremes(rates: pd.DataFrame, share: float) -> pd.DataFrame:
     rank = rates.groupby("diagnosis")["rate"].rank(method="first")
     size = rates.groupby("diagnosis")["rate"].transform("size")
     cut = np.ceil(share * size)
-    return rates[(rank > cut) & (rank <= size - cut)]
+    kept = np.asarray((rank > cut) & (rank <= size - cut), dtype=bool)
+    return rates.loc[kept]
 
 
 def _other_measurements(

@@ -99,4 +99,5 @@ def _simex_of(
         means.append(total / (copies if level else 1))
     design = np.vander(LAMBDAS, 3)
     coefficients = np.linalg.lstsq(design, np.asarray(means), rcond=None)[0]
-    return np.asarray(np.vander([-1.0], 3) @ coefficients)[0]
+    at_no_noise: Floats = (np.vander([-1.0], 3) @ coefficients)[0]
+    return at_no_noise

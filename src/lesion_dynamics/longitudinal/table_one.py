@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -47,12 +47,12 @@ def table_one(
     return pd.DataFrame.from_records(records, columns=list(TABLE_ONE_COLUMNS))
 
 
-def _rows(people: pd.DataFrame) -> Iterator[tuple[str, object]]:
+def _rows(people: pd.DataFrame) -> Iterator[tuple[str, Callable[[pd.DataFrame], str]]]:
     yield "participants, n", lambda g: str(len(g))
     yield "age, years", lambda g: _measure(g["age_years"], decimals=0)
     yield "female, n (%)", lambda g: _share(g["sex"], "F")
     for scanner in sorted(people["scanner"].dropna().unique()):
-        yield f"scanner {scanner}, n (%)", lambda g, s=scanner: _share(g["scanner"], s)
+        yield f"scanner {scanner}, n (%)", _scanned_on(str(scanner))
     yield "sessions, n", lambda g: _measure(g["session_count"].astype(float), decimals=0)
     yield "follow-up, years", lambda g: _measure(g["follow_up_years"], decimals=1)
     yield "in remission, years", lambda g: _measure(g["remission_years"], decimals=1)
@@ -61,6 +61,10 @@ def _rows(people: pd.DataFrame) -> Iterator[tuple[str, object]]:
         "lesion volume at first scan, mm3",
         lambda g: _measure(g["first_lesion_volume_mm3"], decimals=0),
     )
+
+
+def _scanned_on(scanner: str) -> Callable[[pd.DataFrame], str]:
+    return lambda group: _share(group["scanner"], scanner)
 
 
 def _measure(values: pd.Series[float], *, decimals: int) -> str:

@@ -73,7 +73,7 @@ def changes_of(
     )
     stretches = remission_stretches(intervals, volumes, common.sessions)
     slopes = people["participant_id"].map(robust_slopes(stretches)).astype("float64")
-    people.insert(people.columns.get_loc("reason"), ROBUST_SLOPE, slopes)
+    people.insert(list(people.columns).index("reason"), ROBUST_SLOPE, slopes)
     return people, stretches
 
 

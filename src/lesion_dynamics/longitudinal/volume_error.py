@@ -67,7 +67,7 @@ def _figures(scans: pd.DataFrame, diagnosis: str) -> VolumeErrorFigures:
     scale = np.maximum(design.max(axis=0, initial=0.0), 1e-12)
     parts = nnls(design / scale, squares * weight)[0] / scale if several.any() else np.zeros(2)
     return VolumeErrorFigures(
-        diagnosis=diagnosis,  # type: ignore[arg-type]
+        diagnosis=diagnosis,
         offset_mm3=offset,
         gain=gain,
         noise_mm3=float(np.sqrt(parts[0])),
@@ -102,4 +102,4 @@ def change_noise(
     share = ends["diagnosis"].map({k: f.noise_share for k, f in figures.items()}).astype(float)
     variance = 2 * floor**2 + share**2 * (ends["start"] ** 2 + ends["end"] ** 2)
     known = variance.groupby(ends["participant_id"], sort=True).sum(min_count=1)
-    return np.sqrt(known)
+    return known.pow(0.5)

@@ -77,10 +77,10 @@ def _draw(
         statistics=result.statistics,
         published=published_figures(settings.study.published),
     )
-    pictures += draw_specification_curve(
+    curve = draw_specification_curve(
         settings.output, robustness=result.robustness, model_version=newest[0]
     )
-    return {path.name: path for path in pictures}
+    return {path.name: path for path in (*pictures, *curve)}
 
 
 def _provenance(inputs: AnalysisInputs, settings: AnalyzeSettings) -> dict[str, Any]:
