@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data study test lint ui clean
+.PHONY: help setup data study test lint bench-statistics null-simulation ui clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -39,6 +39,13 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench-statistics: $(READY) ## time the statistics, ratios against statsmodels and scipy
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_statistics.py
+
+null-simulation: $(READY) ## false-positive rates and coverage over 5,000 simulated cohorts (half an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/null_simulation.py --cohorts 5000
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_correction.py --cohorts 400
 
 ui: $(READY) ## open MLflow on the store of this folder
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/tracking/mlflow.db

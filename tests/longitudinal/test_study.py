@@ -24,6 +24,8 @@ def people(ms: list[float], nmosd: list[float]) -> pd.DataFrame:
             "remission_years": np.where(np.isfinite(change), 1.0, np.nan),
             "remission_change_mm3": change,
             RATE: change,
+            "annualised_total_change_mm3_per_year": change,
+            "robust_slope_mm3_per_year": change,
         }
     )
 
@@ -61,6 +63,7 @@ def test_zero_method_chooses_the_primary_test_and_the_others_stand_beside_it():
             & (table["statistic"] == "pseudomedian")
         ]
         assert set(rows["zero_method"]) == {"pratt", "wilcox", "zsplit"}
+        assert rows["interval_method"].str.startswith("bootstrap").sum() == 1
         assert rows.loc[rows["role"] == "primary", "zero_method"].tolist() == [chosen]
 
 

@@ -29,6 +29,8 @@ def people(n: int, *, diagnosis: str = "MS") -> pd.DataFrame:
             "remission_years": 1.0,
             "remission_change_mm3": 100.0,
             RATE: np.linspace(-500, 2000, n),
+            "annualised_total_change_mm3_per_year": np.linspace(-500, 2000, n),
+            "robust_slope_mm3_per_year": np.linspace(-500, 2000, n),
         }
     )
 

@@ -14,15 +14,19 @@ from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.workflows import analysis
 
 CONF = Path(__file__).parents[2] / "conf"
+PAPER = {f"{name}.{kind}" for name in ("table_one", "results") for kind in ("csv", "md", "tex")}
 YEAR = 365.25
 RATE = "annualised_change_mm3_per_year"
 N_MS, N_NMOSD = 9, 8
 TABLES = {
     "statistics.tsv", "change_per_participant.tsv", "intervals.tsv", "comparison.tsv",
-    "scans_left_out.tsv", "study.txt", "provenance.json",
+    "scans_left_out.tsv", "study.txt", "provenance.json", "robustness.tsv",
+    "measurement_error.tsv", "version_differences.tsv", "version_agreement.tsv",
+    "class_changes.tsv", "verdicts.tsv",
 }  # fmt: skip
 PICTURES = {
     "trajectories.png", "trajectories.svg", "annualised_change.png", "annualised_change.svg",
+    "robustness.png", "robustness.svg",
 }  # fmt: skip
 
 
@@ -55,12 +59,12 @@ def study(tmp_path: Path) -> Path:
                     {
                         "session_id": ["ses-01", "ses-02", "ses-03"],
                         "days_from_baseline": [0, YEAR, 2 * YEAR],
-                        "scanner": "scanner1",
+                        "scanner": ["scanner1", "scanner1", "scanner2" if i == 3 else "scanner1"],
                     }
                 ),
             )
     people = pd.DataFrame({"participant_id": list(diagnoses), "diagnosis": diagnoses.values()})
-    people = people.assign(age=40, sex="F", scanner="scanner1")
+    people = people.assign(age=40 + rng.integers(0, 9, len(people)), sex="F", scanner="scanner1")
     tsv(tmp_path / "data" / "participants.tsv", people)
     attacks = pd.DataFrame(
         {"participant_id": ["sub-ms0"], "attack_id": ["a1"], "days_from_baseline": [500]}
@@ -70,6 +74,7 @@ def study(tmp_path: Path) -> Path:
     (tmp_path / "data" / "dataset_description.json").write_text(json.dumps(description))
     true = pd.DataFrame(rows, columns=["participant_id", "session_id", "lesion_volume_mm3"])
     true = true.assign(status="measured", reason="", model_version="truth")
+    true["brain_volume_mm3"] = 1_300_000 + 1000 * pd.factorize(true["participant_id"])[0]
     tsv(tmp_path / "truth.tsv", true)
     for number, gain in ((1, 0.8), (2, 0.9)):
         volumes = (true["lesion_volume_mm3"] * gain).round(3)
@@ -79,6 +84,15 @@ def study(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def small_study() -> dict[str, object]:
+    """The shipped study with few draws."""
+    values = yaml.safe_load((CONF / "study" / "hong2025.yaml").read_text())
+    values["bootstrap_draws"] = 200
+    values["models"].update(bootstrap_draws=0, permutations=200)
+    values["measurement_error"].update(simex_draws=10, bootstrap_draws=100)
+    return values
+
+
 def settings(folder: Path, *, output: str = "results", **changed: object) -> AnalyzeSettings:
     values = {
         "cohort": {
@@ -86,15 +100,15 @@ def settings(folder: Path, *, output: str = "results", **changed: object) -> Ana
             "truth": folder / "truth.tsv",
         },
         "measurements": [str(folder / "derivatives")],
-        "study": yaml.safe_load((CONF / "study" / "hong2025.yaml").read_text()),
+        "study": small_study(),
         "output": folder / output,
     }  # fmt: skip
     for key, value in changed.items():
-        section, _, name = key.partition("__")
-        if name:
-            values[section][name] = value
-        else:
-            values[section] = value
+        *sections, name = key.split("__")
+        place = values
+        for section in sections:
+            place = place[section]
+        place[name] = value
     return validated(AnalyzeSettings, values)
 
 
@@ -110,8 +124,10 @@ def one(table: pd.DataFrame, version: str, diagnosis: str, quantity: str, statis
 
 def test_the_study_comes_out_with_measured_true_and_published_side_by_side(study, capsys):
     result = analysis.run(settings(study))
-    assert set(result.files) == TABLES | PICTURES
-    assert {path.name for path in (study / "results").iterdir()} == TABLES | PICTURES
+    assert set(result.files) == TABLES | PICTURES | PAPER
+    here = {path.name for path in (study / "results").iterdir() if path.is_file()}
+    assert here == TABLES | PICTURES
+    assert {path.name for path in (study / "results" / "paper").iterdir()} == PAPER
     # 200 (1 + 0.02 i) mm3/year over i = 0 ... 8: the attack of i = 0 does not enter.
     row = one(result.comparison, "segmenter/2", "MS", RATE, "median")
     assert row["measured"] == pytest.approx(0.9 * 216, abs=0.01)
@@ -143,7 +159,7 @@ def test_the_attack_interval_is_listed_with_its_reason_and_left_out_of_the_chang
 def test_same_inputs_same_bytes_and_no_absolute_path(study):
     first = analysis.run(settings(study, output="a"))
     second = analysis.run(settings(study, output="b"))
-    for name in (TABLES | PICTURES) - {"provenance.json"}:
+    for name in (TABLES | PICTURES | PAPER) - {"provenance.json"}:
         assert first.files[name].read_bytes() == second.files[name].read_bytes(), name
     provenance = first.files["provenance.json"].read_text()
     assert str(study) not in provenance
@@ -185,6 +201,23 @@ def test_a_failed_scan_is_left_out_of_every_version_and_named(study):
         {"study__seed": 3},
         {"study__published": None},
         {"study__name": "another"},
+        {"study__models__transform": "log1p"},
+        {"study__models__covariates": []},
+        {"study__models__bootstrap_draws": 20},
+        {"study__models__permutations": 100},
+        {"study__models__quantiles": [0.4]},
+        {"study__families": []},
+        {"study__robustness__washout_days": [7]},
+        {"study__robustness__attack_intervals": False},
+        {"study__robustness__same_scanner": False},
+        {"study__robustness__two_point_against_slope": False},
+        {"study__robustness__brain_volume_normalised": False},
+        {"study__robustness__leave_one_out": False},
+        {"study__robustness__extremes_left_out": 0.2},
+        {"study__measurement_error__simex_draws": 20},
+        {"study__measurement_error__bootstrap_draws": 120},
+        {"study__measurement_error__power": 0.9},
+        {"study__measurement_error__figures": [{"diagnosis": "MS", "noise_mm3": 50}]},
         {"cohort__truth": None},
         {"cohort__name": "another"},
     ],
@@ -195,13 +228,82 @@ def test_every_knob_changes_the_result(study, changed):
         {"participant_id": ["sub-ms1"], "attack_id": ["a1"], "days_from_baseline": [-200]}
     )
     tsv(study / "data" / "phenotype" / "attacks.tsv", attacks)
-    outputs = []
-    for own in ({}, changed):
-        chosen = settings(study, **{"study__bootstrap_draws": 100, **own})
-        inputs = analysis.read_inputs(chosen)
-        result = analysis.analyse(inputs, chosen)
-        outputs.append((result.statistics.to_csv(), result.comparison.to_csv(), result.text))
-    assert outputs[0] != outputs[1]
+    assert output_of(study, changed) != plain_output(study)
+
+
+PLAIN: list[tuple[str, ...]] = []
+
+
+def plain_output(study: Path) -> tuple[str, ...]:
+    """The output without any change: the same for every knob, so computed once."""
+    if not PLAIN:
+        PLAIN.append(output_of(study, {}))
+    return PLAIN[0]
+
+
+def output_of(study: Path, changed: dict[str, object]) -> tuple[str, ...]:
+    # One model version and the truth: half of the work of two.
+    one_version = str(study / "derivatives" / "segmenter-v1")
+    chosen = settings(study, measurements=one_version, **{"study__bootstrap_draws": 100, **changed})
+    result = analysis.analyse(analysis.read_inputs(chosen), chosen)
+    tables = (
+        result.statistics, result.comparison, result.robustness, result.measurement_error,
+        result.version_differences,
+    )  # fmt: skip
+    return (*(table.to_csv() for table in tables), result.text)
+
+
+def test_the_same_settings_give_the_same_output(study):
+    attacks = pd.DataFrame(
+        {"participant_id": ["sub-ms1"], "attack_id": ["a1"], "days_from_baseline": [-200]}
+    )
+    tsv(study / "data" / "phenotype" / "attacks.tsv", attacks)
+    assert output_of(study, {}) == plain_output(study)
+
+
+def test_another_operating_point_and_tracked_new_lesions_reach_the_results(study):
+    tables = sorted((study / "derivatives").glob("*/lesion_measurements.tsv"))
+    other = pd.concat([pd.read_csv(path, sep="\t", keep_default_na=False) for path in tables])
+    other["lesion_volume_mm3"] = other["lesion_volume_mm3"] / 2
+    tsv(study / "other" / "lesion_measurements.tsv", other)
+    changes = pd.concat(
+        pd.DataFrame({"participant_id": other["participant_id"].unique()}).assign(
+            start_session_id=start, end_session_id=end, model_version=f"segmenter/{version}"
+        )
+        for start, end in (("ses-01", "ses-02"), ("ses-02", "ses-03"))
+        for version in (1, 2)
+    )
+    rng = np.random.default_rng(3)
+    changes["new_lesion_count"] = rng.negative_binomial(1, 0.3, len(changes))
+    tsv(study / "new.tsv", changes)
+    chosen = settings(
+        study,
+        study__robustness__other_measurements={"half": [str(study / "other")]},
+        new_lesions=study / "new.tsv",
+    )
+    result = analysis.run(chosen)
+    own = result.robustness[result.robustness["diagnosis"] == "MS"].set_index(
+        ["model_version", "line"]
+    )["estimate"]
+    declared = own["segmenter/1"].iloc[0]
+    assert own["segmenter/1", "half"] == pytest.approx(declared / 2, rel=1e-3)
+    rate = one(result.statistics, "segmenter/1", "MS", "new_lesions_per_year",
+               "negative-binomial rate")  # fmt: skip
+    assert rate["estimate"] > 0.5
+    assert "half" in result.files["provenance.json"].read_text()
+
+
+def test_verdicts_and_faked_differences_are_told_on_the_screen(study):
+    path = study / "derivatives" / "segmenter-v2" / "lesion_measurements.tsv"
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    wrong = table["participant_id"].str.startswith("sub-ms")
+    last = table["session_id"] == "ses-03"
+    table.loc[wrong & last, "lesion_volume_mm3"] -= 5000
+    table["lesion_volume_mm3"] = table["lesion_volume_mm3"].clip(lower=0)
+    tsv(path, table)
+    result = analysis.run(settings(study))
+    assert "MS remission_change_mm3 (pseudomedian): reversed" in result.text
+    assert "Unequal gain of segmenter/1 alone would show a shift of" in result.text
 
 
 def test_one_table_may_stand_alone_and_patterns_are_expanded(study):

@@ -58,7 +58,8 @@ def change_per_participant(
     last_session_id, first_lesion_volume_mm3, last_lesion_volume_mm3, follow_up_years,
     total_change_mm3 (last - first, whatever happened in between), remission_interval_count,
     remission_years, remission_change_mm3 (sum over remission intervals),
-    annualised_change_mm3_per_year (their ratio), reason ("" or why there is no remission
+    annualised_change_mm3_per_year (their ratio), annualised_total_change_mm3_per_year (total
+    change over follow-up), reason ("" or why there is no remission
     change). What does not exist is NaN.
     """
     table = participants[["participant_id", "diagnosis"]].merge(
@@ -86,6 +87,7 @@ def change_per_participant(
                 "remission_years",
                 "remission_change_mm3",
                 "annualised_change_mm3_per_year",
+                "annualised_total_change_mm3_per_year",
                 "reason",
             ]
         ]
@@ -117,6 +119,8 @@ def _first_and_last(sessions: pd.DataFrame, volumes: pd.DataFrame) -> pd.DataFra
     )
     ends["follow_up_years"] = years.where(several)
     ends["total_change_mm3"] = total.where(several)
+    rate = total / years.where(years > 0)
+    ends["annualised_total_change_mm3_per_year"] = rate.round(RATE_DECIMALS)
     return ends.drop(columns=["first_days", "last_days"]).reset_index()
 
 

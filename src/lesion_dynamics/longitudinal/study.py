@@ -14,12 +14,19 @@ from lesion_dynamics.longitudinal.between import cliffs_delta, shift
 from lesion_dynamics.longitudinal.estimate import Estimate
 from lesion_dynamics.longitudinal.medians import median
 from lesion_dynamics.longitudinal.paired import pseudomedian
+from lesion_dynamics.longitudinal.resampled_estimates import (
+    between_resampled,
+    pseudomedian_resampled,
+)
 from lesion_dynamics.longitudinal.signed_rank import ZERO_METHODS, ZeroMethod
 from lesion_dynamics.settings.study import StudySettings
 
 BETWEEN = " vs ".join(DIAGNOSES)
 PRIMARY = "primary"
+SECONDARY = "secondary"
+"""Another quantity or model, tested and reported in its own right."""
 SENSITIVITY = "sensitivity"
+"""The same estimate by another method."""
 
 STATISTICS_COLUMNS = (
     "model_version",
@@ -36,6 +43,8 @@ STATISTICS_COLUMNS = (
     "interval_level",
     "interval_method",
     "p_value",
+    "p_value_holm",
+    "family",
     "test",
     "zero_method",
     "n",
@@ -50,11 +59,20 @@ _MEDIANS = {
     "remission_years": "years",
     "remission_change_mm3": "mm3",
     "annualised_change_mm3_per_year": "mm3/year",
+    "annualised_total_change_mm3_per_year": "mm3/year",
+    "robust_slope_mm3_per_year": "mm3/year",
 }
 _OF_FOLLOWED = ("first_lesion_volume_mm3", "last_lesion_volume_mm3")
 """Medians of two ends of the same people: someone scanned once has no last volume."""
-_CHANGES = ("total_change_mm3", "remission_change_mm3", "annualised_change_mm3_per_year")
-_BETWEEN = ("remission_change_mm3", "annualised_change_mm3_per_year")
+_RATES = (
+    "annualised_change_mm3_per_year",
+    "annualised_total_change_mm3_per_year",
+    "robust_slope_mm3_per_year",
+)
+_CHANGES = ("total_change_mm3", "remission_change_mm3", *_RATES)
+_BETWEEN = ("remission_change_mm3", *_RATES)
+_SECONDARY = _RATES[1:]
+"""Whatever happened in between; and all scans instead of the ends of intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +112,8 @@ def table_of(rows: list[Row], *, model_version: str) -> pd.DataFrame:
             "role": row.role,
             "unit": row.unit,
         }
-        records.append({**keys, **asdict(row.estimate)})
+        tested = {"p_value_holm": float("nan"), "family": ""}
+        records.append({**keys, **asdict(row.estimate), **tested})
     return pd.DataFrame.from_records(records, columns=list(STATISTICS_COLUMNS))
 
 
@@ -119,14 +138,21 @@ def _within(changes: pd.DataFrame, diagnosis: str, settings: StudySettings) -> I
             draws=settings.bootstrap_draws,
             seed=settings.seed,
         )
-        yield Row(diagnosis, quantity, "median", unit, middle.noted(note))
+        role = _role(quantity)
+        yield Row(diagnosis, quantity, "median", unit, middle.noted(note), role)
     for quantity in _CHANGES:
         values, note = _values(group, quantity)
         for zero_method in _primary_first(settings.zero_method):
             typical = pseudomedian(values, zero_method=zero_method, level=settings.interval_level)
-            role = PRIMARY if zero_method == settings.zero_method else SENSITIVITY
             unit = _MEDIANS[quantity]
-            yield Row(diagnosis, quantity, "pseudomedian", unit, typical.noted(note), role)
+            if zero_method == settings.zero_method:
+                key = (diagnosis, quantity, "pseudomedian", unit)
+                yield Row(*key, typical.noted(note), _role(quantity))
+                yield Row(*key, pseudomedian_resampled(typical, values, settings), SENSITIVITY)
+            else:
+                yield Row(
+                    diagnosis, quantity, "pseudomedian", unit, typical.noted(note), SENSITIVITY
+                )
 
 
 def _between(changes: pd.DataFrame, settings: StudySettings) -> Iterator[Row]:
@@ -137,9 +163,19 @@ def _between(changes: pd.DataFrame, settings: StudySettings) -> Iterator[Row]:
         note = "; ".join(f"{name}: {text}" for name, text in notes if text)
         level = settings.interval_level
         moved = shift(first, second, level=level).noted(note)
-        yield Row(BETWEEN, quantity, "shift", _MEDIANS[quantity], moved)
         delta = cliffs_delta(first, second, level=level).noted(note)
-        yield Row(BETWEEN, quantity, "Cliff's delta", "", delta)
+        for statistic, unit, found_value in (
+            ("shift", _MEDIANS[quantity], moved),
+            ("Cliff's delta", "", delta),
+        ):
+            key = (BETWEEN, quantity, statistic, unit)
+            yield Row(*key, found_value, _role(quantity))
+            again = between_resampled(found_value, statistic, first, second, settings)
+            yield Row(*key, again, SENSITIVITY)
+
+
+def _role(quantity: str) -> str:
+    return SECONDARY if quantity in _SECONDARY else PRIMARY
 
 
 def _primary_first(primary: ZeroMethod) -> list[ZeroMethod]:

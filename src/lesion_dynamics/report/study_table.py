@@ -11,7 +11,7 @@ import pandas as pd
 from lesion_dynamics.cohort.cohort import DIAGNOSES
 from lesion_dynamics.longitudinal.measurements import TRUTH
 from lesion_dynamics.longitudinal.side_by_side import KEY
-from lesion_dynamics.longitudinal.study import BETWEEN, PRIMARY
+from lesion_dynamics.longitudinal.study import BETWEEN, PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,6 +20,8 @@ LABEL_WIDTH = 38
 MEASURED_WIDTH = 25
 TRUE_WIDTH = 9
 UNDEFINED = "-"
+TWO_DECIMALS = ("", "mm/year", "1/year")
+"""Units, and no unit, whose usual values are of the order of one."""
 P = "p_value"
 ESTIMATE = "estimate"
 
@@ -47,6 +49,8 @@ _BETWEEN_ROWS = (
         "Cliff's delta",
         ESTIMATE,
     ),
+    ("growth, mixed model (slope a year)", "transformed_volume_slope", "mixed model", ESTIMATE),
+    ("  Satterthwaite p", "transformed_volume_slope", "mixed model", P),
 )
 
 Lookup = dict[tuple[str, str, str], pd.Series]
@@ -86,7 +90,7 @@ def study_table(statistics: pd.DataFrame, published: pd.DataFrame) -> Table:
     from rich import box
     from rich.table import Table
 
-    primary = statistics[statistics["role"] == PRIMARY]
+    primary = statistics[statistics["role"].isin([PRIMARY, SECONDARY])]
     versions = list(dict.fromkeys(primary["model_version"]))
     sources = [_lookup(primary[primary["model_version"] == version]) for version in versions]
     printed = _lookup(published)
@@ -144,10 +148,10 @@ def _published_cell(row: pd.Series | None, kind: str) -> str:
 
 
 def number_text(value: float, *, unit: str) -> str:
-    """Whole numbers with thousands separators; two decimals where there is no unit."""
+    """Whole numbers with thousands separators; two decimals where there is none to be whole."""
     if math.isnan(value):
         return UNDEFINED
-    if unit == "":
+    if unit in TWO_DECIMALS:
         return f"{value:.2f}"
     # Adding 0.0 turns a negative zero into a plain one.
     return f"{round(value) + 0:,}"

@@ -18,12 +18,15 @@ class AnalyzeSettings(Strict):
     cohort : whose diagnoses, dates and attacks are used; its images are not opened.
     measurements : tables of lesion volumes, or folders that hold ``lesion_measurements.tsv``
         themselves or one level below; ``*`` and ``?`` are expanded. One path may stand alone.
+    new_lesions : table of tracked new lesions (`longitudinal.new_lesions.TRACKED_COLUMNS`);
+        None: rises of lesion_count stand in for it.
     study : the rules of the analysis.
     output : folder of the results.
     """
 
     cohort: CohortSettings
     measurements: tuple[str, ...] = Field(min_length=1)
+    new_lesions: Path | None = None
     study: StudySettings
     output: Path
 

@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from lesion_dynamics.settings.measurement_error import MeasurementErrorSettings
+from lesion_dynamics.settings.models import Family, ModelSettings
+from lesion_dynamics.settings.robustness import RobustnessSettings
 from lesion_dynamics.settings.strict import Strict
 
 ZeroMethod = Literal["pratt", "wilcox", "zsplit"]
@@ -60,6 +63,10 @@ class StudySettings(Strict):
     interval_level : coverage of every interval, e.g. 0.95.
     bootstrap_draws : resamples of participants for the interval of a median.
     seed : of the bootstrap. The same seed gives the same bytes.
+    models : mixed, quantile, permutation and count models.
+    families : tests that are corrected together (Holm), declared before the analysis.
+    robustness : the panel of other choices.
+    measurement_error : the segmenter's own error, carried into the answer.
     published : figures to lay beside, or None.
     """
 
@@ -69,4 +76,8 @@ class StudySettings(Strict):
     interval_level: float = Field(default=0.95, ge=0.5, lt=1)
     bootstrap_draws: int = Field(default=10_000, ge=100)
     seed: int = Field(default=2025, ge=0)
+    models: ModelSettings = ModelSettings()
+    families: tuple[Family, ...] = ()
+    robustness: RobustnessSettings = RobustnessSettings()
+    measurement_error: MeasurementErrorSettings = MeasurementErrorSettings()
     published: Publication | None = None

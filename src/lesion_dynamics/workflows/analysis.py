@@ -5,49 +5,39 @@ Needs no image and no torch. The same inputs and settings give the same bytes.
 
 from __future__ import annotations
 
-import logging
-import platform
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from lesion_dynamics import __version__
-from lesion_dynamics.atomic_files import require_writable_folder, write_json, write_text
+from lesion_dynamics.atomic_files import require_writable_folder
 from lesion_dynamics.cohort.remission import session_intervals
 from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.longitudinal.against_truth import volume_errors
-from lesion_dynamics.longitudinal.change import change_per_participant, interval_changes
+from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
 from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
-from lesion_dynamics.longitudinal.same_scans import SCAN, SameScans, same_scans
-from lesion_dynamics.longitudinal.side_by_side import published_figures, side_by_side, unmatched
-from lesion_dynamics.longitudinal.study import study_statistics
-from lesion_dynamics.longitudinal.tidy_tables import write_table
+from lesion_dynamics.longitudinal.robustness import robustness
+from lesion_dynamics.longitudinal.same_scans import same_scans
+from lesion_dynamics.longitudinal.side_by_side import side_by_side
+from lesion_dynamics.longitudinal.table_one import table_one
+from lesion_dynamics.longitudinal.verdicts import verdicts
+from lesion_dynamics.longitudinal.version_agreement import class_changes, version_agreement
+from lesion_dynamics.longitudinal.version_differences import version_differences, version_pairs
+from lesion_dynamics.longitudinal.version_study import (
+    VersionInputs,
+    VersionStudy,
+    study_of_version,
+)
+from lesion_dynamics.longitudinal.volume_error import (
+    Figures,
+    change_noise,
+    figures_against_truth,
+)
 from lesion_dynamics.settings.analysis import AnalyzeSettings
-from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, portable, read_inputs
-
-logger = logging.getLogger(__name__)
-
-_RECORDED_VERSIONS = ("numpy", "pandas", "scipy", "matplotlib")
-
-
-@dataclass(frozen=True)
-class AnalysisResult:
-    """What was computed, and where it was written.
-
-    statistics, changes, intervals, comparison, left_out : the tables of the same names.
-    text : the study on one screen. files : everything written, by name.
-    """
-
-    statistics: pd.DataFrame
-    changes: pd.DataFrame
-    intervals: pd.DataFrame
-    comparison: pd.DataFrame
-    left_out: pd.DataFrame
-    text: str
-    files: dict[str, Path]
+from lesion_dynamics.settings.study import StudySettings
+from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, read_inputs
+from lesion_dynamics.workflows.analysis_result import AnalysisResult, VersionTables
+from lesion_dynamics.workflows.analysis_text import study_as_text
 
 
 def run(settings: AnalyzeSettings) -> AnalysisResult:
@@ -57,10 +47,12 @@ def run(settings: AnalyzeSettings) -> AnalysisResult:
     ------
     UserError : the output cannot be written, or an input cannot be used.
     """
+    from lesion_dynamics.workflows.analysis_outputs import write_results  # loads matplotlib
+
     require_writable_folder(settings.output)
     inputs = read_inputs(settings)
     result = analyse(inputs, settings)
-    files = _write(result, inputs, settings)
+    files = write_results(result, inputs, settings)
     _show(result.text, files)
     return replace(result, files=files)
 
@@ -78,157 +70,119 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
     intervals = session_intervals(
         replace(tables, sessions=common.sessions), washout_days=study.washout_days
     )
-    versions = model_versions(inputs.measurements)
-    volumes = {v: common.volumes[common.volumes["model_version"] == v] for v in versions}
-    per_interval, per_participant, statistics = [], [], []
-    for name in versions:
-        own = volumes[name][[*SCAN, "lesion_volume_mm3"]]
-        changes = interval_changes(intervals, own)
-        people = change_per_participant(
-            tables.participants,
-            common.sessions,
-            own,
-            changes,
-            sessions_left_out=common.left_out.groupby("participant_id").size(),
+    versions = {
+        name: VersionInputs(
+            model_version=name,
+            measurements=inputs.measurements[inputs.measurements["model_version"] == name],
+            tables=tables,
+            common=common,
+            new_lesions=inputs.new_lesions,
         )
-        per_interval.append(_first_column(changes, name))
-        per_participant.append(_first_column(people, name))
-        statistics.append(study_statistics(people, model_version=name, settings=study))
-        if TRUTH in volumes and name != TRUTH:
-            true = volumes[TRUTH][[*SCAN, "lesion_volume_mm3"]]
-            statistics.append(
-                volume_errors(own, true, tables.participants, model_version=name, settings=study)
-            )
-    together = pd.concat(statistics, ignore_index=True)
+        for name in model_versions(inputs.measurements)
+    }
+    found = {name: study_of_version(own, intervals, study) for name, own in versions.items()}
+    found, errors = _with_errors(found, tables.participants, study)
+    statistics = pd.concat(_statistics(found, tables.participants, study), ignore_index=True)
+    changes = {name: own.changes for name, own in found.items()}
     result = AnalysisResult(
-        statistics=together,
-        changes=pd.concat(per_participant, ignore_index=True),
-        intervals=pd.concat(per_interval, ignore_index=True),
-        comparison=side_by_side(together, study.published),
+        statistics=statistics,
+        changes=_stacked(changes),
+        intervals=_stacked({name: own.intervals for name, own in found.items()}),
+        comparison=side_by_side(statistics, study.published),
         left_out=common.left_out,
-        text="",
-        files={},
+        robustness=pd.concat(
+            [robustness(own, study, inputs.others) for own in versions.values()],
+            ignore_index=True,
+        ),
+        measurement_error=pd.concat(errors, ignore_index=True),
+        **_between_versions(statistics, changes, study),
+        table_one=table_one(
+            tables.participants,
+            next(iter(changes.values())),
+            tables.attacks,
+            recorded=tables.attacks_recorded,
+        ),
     )
-    return replace(result, text=_text(result, common, inputs, settings))
+    return replace(result, text=study_as_text(result, common, inputs, settings))
 
 
-def _first_column(table: pd.DataFrame, model_version: str) -> pd.DataFrame:
-    table = table.copy()
-    table.insert(0, "model_version", model_version)
-    return table
+def _statistics(
+    found: dict[str, VersionStudy], participants: pd.DataFrame, study: StudySettings
+) -> list[pd.DataFrame]:
+    statistics = []
+    for name, own in found.items():
+        statistics.append(own.statistics)
+        if TRUTH in found and name != TRUTH:
+            true = found[TRUTH].volumes
+            statistics.append(
+                volume_errors(own.volumes, true, participants, model_version=name, settings=study)
+            )
+    return statistics
 
 
-def _text(
-    result: AnalysisResult, common: SameScans, inputs: AnalysisInputs, settings: AnalyzeSettings
-) -> str:
-    from lesion_dynamics.report.study_table import study_text
-
-    study = settings.study
-    remarks = [
-        f"Intervals in [ ] at {study.interval_level:.0%}. Remission: no attack in the interval,"
-        f" each end at least {study.washout_days:g} days after the last one. Signed-rank test:"
-        f" zero_method={study.zero_method}; the other two are in statistics.tsv.",
-        f"Scans: {len(common.sessions)} in every column; {len(common.left_out)} left out.",
-        *_left_out_lines(result),
-        *_not_computed(result.statistics),
-    ]
-    missing = unmatched(result.statistics, study.published)
-    remarks.extend(f"Published figure that nothing here answers: {key}" for key in missing)
-    if not inputs.tables.attacks_recorded:
-        remarks.append("The cohort has no record of attacks, so no interval is known as remission.")
-    source = f", beside {study.published.source}" if study.published else ""
-    title = f"Study {study.name} on cohort {settings.cohort.name}{source}"
-    published = published_figures(study.published)
-    return study_text(result.statistics, published, title=title, remarks=remarks)
+def _with_errors(
+    found: dict[str, VersionStudy], participants: pd.DataFrame, study: StudySettings
+) -> tuple[dict[str, VersionStudy], list[pd.DataFrame]]:
+    """The versions with their smallest detectable changes, and the error in their answers."""
+    noted, errors = {}, []
+    for name, own in found.items():
+        figures = _figures(name, found, participants, study)
+        noise = change_noise(own.intervals, participants, figures)
+        changes = with_noise(own.changes, noise)
+        noted[name] = replace(own, changes=changes)
+        if name != TRUTH:
+            errors.append(
+                error_in_answer(changes, noise, figures, model_version=name, settings=study)
+            )
+    return noted, errors or [own.statistics.iloc[:0] for own in found.values()]
 
 
-def _left_out_lines(result: AnalysisResult) -> list[str]:
-    """How many participants give no remission change, by reason; names are in the table."""
-    versions = result.changes["model_version"]
-    own = result.changes[versions == versions.iloc[0]]
-    without = own[own["reason"] != ""]
-    counts = without.groupby("reason", sort=True).size()
-    return [f"Participants without a remission change: {n} ({why})." for why, n in counts.items()]
+def _figures(
+    name: str, found: dict[str, VersionStudy], participants: pd.DataFrame, study: StudySettings
+) -> Figures:
+    """Given figures go before those estimated against the truth; the truth has none."""
+    if name == TRUTH:
+        return {}
+    if study.measurement_error.figures:
+        return {figure.diagnosis: figure for figure in study.measurement_error.figures}
+    if TRUTH in found:
+        return figures_against_truth(found[name].volumes, found[TRUTH].volumes, participants)
+    return {}
 
 
-def _not_computed(statistics: pd.DataFrame) -> list[str]:
-    """Notes of the primary estimates that miss a value or a test, each once."""
-    tested = statistics["statistic"].isin(["pseudomedian", "shift"])
-    incomplete = statistics["estimate"].isna() | (tested & statistics["p_value"].isna())
-    rows = statistics[incomplete & (statistics["role"] == "primary")]
-    lines = (
-        f"Not computed: {row.diagnosis} {row.quantity} ({row.statistic}): {row.note}."
-        for row in rows.itertuples()
+def _between_versions(
+    statistics: pd.DataFrame, changes: dict[str, pd.DataFrame], study: StudySettings
+) -> VersionTables:
+    """Differences, agreement, class changes and verdicts of every pair of versions."""
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in VersionTables.__annotations__}
+    for names in version_pairs(list(changes)):
+        reference, other = changes[names[0]], changes[names[1]]
+        gaps = version_differences(reference, other, names=names, settings=study)
+        agreement = version_agreement(reference, other, names=names, settings=study)
+        found["version_differences"].append(gaps)
+        found["version_agreement"].append(agreement)
+        found["class_changes"].append(class_changes(reference, other, names=names))
+        found["verdicts"].append(verdicts(statistics, gaps, names=names, settings=study))
+    return VersionTables(
+        version_differences=_concat(found["version_differences"]),
+        version_agreement=_concat(found["version_agreement"]),
+        class_changes=_concat(found["class_changes"]),
+        verdicts=_concat(found["verdicts"]),
     )
-    return list(dict.fromkeys(lines))
 
 
-def _write(
-    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
-) -> dict[str, Path]:
-    folder = settings.output
-    tables = {
-        "statistics.tsv": result.statistics,
-        "change_per_participant.tsv": result.changes,
-        "intervals.tsv": result.intervals,
-        "comparison.tsv": result.comparison,
-        "scans_left_out.tsv": result.left_out,
-    }
+def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of the model versions below each other, the version in the first column."""
+    labelled = []
     for name, table in tables.items():
-        write_table(folder / name, table)
-    write_text(folder / "study.txt", result.text)
-    write_json(folder / "provenance.json", _provenance(inputs, settings))
-    files = {name: folder / name for name in (*tables, "study.txt", "provenance.json")}
-    return {**files, **_draw(result, inputs, settings)}
-
-
-def _draw(
-    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
-) -> dict[str, Path]:
-    """Trajectories of the newest model version; the annualised change of all."""
-    from lesion_dynamics.report.annualised_change import draw_annualised_change
-    from lesion_dynamics.report.trajectories import draw_trajectories
-
-    versions = model_versions(inputs.measurements)
-    newest = [name for name in versions if name != TRUTH][-1:] or versions[-1:]
-    own = inputs.measurements[inputs.measurements["model_version"] == newest[0]]
-    scans = inputs.tables.sessions.merge(own[[*SCAN, "lesion_volume_mm3"]], on=SCAN)
-    excluded = pd.MultiIndex.from_frame(result.left_out[SCAN])
-    pictures = draw_trajectories(
-        settings.output,
-        volumes=scans[~pd.MultiIndex.from_frame(scans[SCAN]).isin(excluded)],
-        intervals=result.intervals[result.intervals["model_version"] == newest[0]],
-        attacks=inputs.tables.attacks,
-        changes=result.changes[result.changes["model_version"] == newest[0]],
-        model_version=newest[0],
-    ) + draw_annualised_change(
-        settings.output,
-        changes=result.changes,
-        statistics=result.statistics,
-        published=published_figures(settings.study.published),
-    )
-    return {path.name: path for path in pictures}
-
-
-def _provenance(inputs: AnalysisInputs, settings: AnalyzeSettings) -> dict[str, Any]:
-    """What the results depend on. No time and no absolute path: the same study, the same bytes."""
-    chosen = settings.model_dump(mode="json")
-    cohort = settings.cohort
-    chosen["cohort"]["root"] = portable(cohort.root)
-    for name, path in (("truth", cohort.truth), ("reference_masks", cohort.reference_masks)):
-        chosen["cohort"][name] = portable(path) if path else None
-    chosen["measurements"] = [portable(Path(path)) for path in settings.measurements]
-    chosen["output"] = portable(settings.output)
-    return {
-        "settings": chosen,
-        "inputs_sha256": inputs.hashes,
-        "model_versions": model_versions(inputs.measurements),
-        "versions": {
-            "lesion-dynamics": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _RECORDED_VERSIONS},
-        },
-    }
+        own = table.copy()
+        own.insert(0, "model_version", name)
+        labelled.append(own)
+    return pd.concat(labelled, ignore_index=True)
 
 
 def _show(text: str, files: dict[str, Path]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from lesion_dynamics.longitudinal.measurements import (
     read_measurements,
     require_known_scans,
 )
+from lesion_dynamics.longitudinal.new_lesions import read_new_lesions
 from lesion_dynamics.longitudinal.tidy_tables import tsv_of
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 
@@ -27,12 +29,16 @@ class AnalysisInputs:
     """The tables, and the hash of each of them.
 
     measurements : all model versions, and the truth if the cohort has one.
+    new_lesions : tracked new lesions of the intervals, or None.
+    others : volumes at other operating points, by the name of their line in the panel.
     hashes : from a path or a table's name to SHA-256.
     """
 
     tables: CohortTables
     measurements: pd.DataFrame
     hashes: dict[str, str]
+    new_lesions: pd.DataFrame | None = None
+    others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
@@ -61,7 +67,30 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         hashes[portable(path) + (f" ({alike + 1})" if alike else "")] = hash_of_file(path)
     for name in ("participants", "sessions", "attacks"):
         hashes[f"cohort {name}"] = hash_of_content(tsv_of(getattr(tables, name)))
-    return AnalysisInputs(tables=tables, measurements=measurements, hashes=hashes)
+    tracked = None
+    if settings.new_lesions is not None:
+        tracked = read_new_lesions(settings.new_lesions)
+        hashes[portable(settings.new_lesions)] = hash_of_file(settings.new_lesions)
+    return AnalysisInputs(
+        tables=tables,
+        measurements=measurements,
+        hashes=hashes,
+        new_lesions=tracked,
+        others=_read_others(tables, settings, hashes),
+    )
+
+
+def _read_others(
+    tables: CohortTables, settings: AnalyzeSettings, hashes: dict[str, str]
+) -> dict[str, pd.DataFrame]:
+    """Tables of the panel's lines; their hashes are added to ``hashes``."""
+    others = {}
+    for name, patterns in settings.study.robustness.other_measurements.items():
+        paths = measurement_files(patterns)
+        read = [_read_known(path, tables, settings) for path in paths]
+        others[name] = combine_measurements(read, where=", ".join(map(str, paths)))
+        hashes |= {f"{name}: {portable(path)}": hash_of_file(path) for path in paths}
+    return others
 
 
 def _read_known(path: Path, tables: CohortTables, settings: AnalyzeSettings) -> pd.DataFrame:

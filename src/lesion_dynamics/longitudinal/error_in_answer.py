@@ -1,0 +1,207 @@
+"""The segmenter's error in the study's answer: corrected estimates, faked ones, and power."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesion_dynamics.cohort.cohort import DIAGNOSES
+from lesion_dynamics.longitudinal.detectable import participants_needed, smallest_detectable
+from lesion_dynamics.longitudinal.estimate import MINIMUM_PARTICIPANTS, Estimate
+from lesion_dynamics.longitudinal.medians import RESAMPLED_UP_TO
+from lesion_dynamics.longitudinal.participant_bootstrap import pseudomedians
+from lesion_dynamics.longitudinal.simex import STATISTICS, Rates, simex, simex_draws
+from lesion_dynamics.longitudinal.study import BETWEEN, Row, table_of
+from lesion_dynamics.longitudinal.volume_error import Z_95, Figures
+from lesion_dynamics.settings.study import StudySettings
+
+Floats = NDArray[np.float64]
+RATE = "annualised_change_mm3_per_year"
+SDC = "smallest_detectable_change_mm3"
+CORRECTED = "SIMEX after calibration"
+NO_FIGURES = (
+    "no error figures of both diagnoses: give study.measurement_error.figures, or a cohort with"
+    " known truth"
+)
+
+
+def with_noise(changes: pd.DataFrame, noise: pd.Series[float]) -> pd.DataFrame:
+    """``changes`` with the smallest detectable change and whether the change is beyond it.
+
+    Parameters
+    ----------
+    changes : table of `change_per_participant`. noise : of `volume_error.change_noise`.
+
+    Adds smallest_detectable_change_mm3 (1.96 standard deviations; missing without figures) and
+    beyond_noise ("yes", "no" or "n/a").
+    """
+    limit = (changes["participant_id"].map(noise).astype("float64") * Z_95).round(3)
+    beyond = np.where(changes["remission_change_mm3"].abs() > limit, "yes", "no")
+    known = limit.notna() & changes["remission_change_mm3"].notna()
+    at = changes.columns.get_loc("reason")
+    assert isinstance(at, int)
+    found = changes.copy()
+    found.insert(at, SDC, limit)
+    found.insert(at + 1, "beyond_noise", np.where(known, beyond, "n/a"))
+    return found
+
+
+def error_in_answer(
+    changes: pd.DataFrame,
+    noise: pd.Series[float],
+    figures: Figures,
+    *,
+    model_version: str,
+    settings: StudySettings,
+) -> pd.DataFrame:
+    """Rows in `STATISTICS_COLUMNS`, role ``measurement error``.
+
+    Parameters
+    ----------
+    changes : table of `change_per_participant` with `with_noise`.
+    noise : standard deviation of each remission change, mm3.
+    figures : error figures by diagnosis.
+    """
+    rows = [*_figure_rows(figures), *_power_rows(changes, settings)]
+    rows += _below_noise(changes)
+    if set(figures) == set(DIAGNOSES) and settings.measurement_error.simex_draws:
+        rows += _corrected(changes, noise, figures, settings)
+    elif settings.measurement_error.simex_draws:
+        rows.append(_row(BETWEEN, RATE, CORRECTED, "mm3/year", Estimate(note=NO_FIGURES)))
+    return table_of(rows, model_version=model_version)
+
+
+def _row(diagnosis: str, quantity: str, statistic: str, unit: str, estimate: Estimate) -> Row:
+    return Row(diagnosis, quantity, statistic, unit, estimate, "measurement error")
+
+
+def _figure_rows(figures: Figures) -> Iterator[Row]:
+    for diagnosis, figure in figures.items():
+        for name, unit, value in (
+            ("offset", "mm3", figure.offset_mm3),
+            ("gain", "", figure.gain),
+            ("noise", "mm3", figure.noise_mm3),
+            ("noise share", "", figure.noise_share),
+        ):
+            yield _row(diagnosis, "lesion_volume_error", name, unit, Estimate(estimate=value))
+
+
+def _below_noise(changes: pd.DataFrame) -> Iterator[Row]:
+    for diagnosis in DIAGNOSES:
+        own = changes[(changes["diagnosis"] == diagnosis) & (changes["beyond_noise"] != "n/a")]
+        count = Estimate(estimate=float((own["beyond_noise"] == "no").sum()), n=len(own))
+        if own.empty:
+            count = Estimate(note="no error figures of this diagnosis, or no change")
+        yield _row(diagnosis, "changes_below_noise", "count", "participants", count)
+        limits = own[SDC]
+        middle = Estimate(estimate=float(limits.median()) if len(own) else math.nan, n=len(own))
+        yield _row(diagnosis, SDC, "median", "mm3", middle)
+
+
+def _groups(changes: pd.DataFrame) -> list[pd.DataFrame]:
+    known = changes.dropna(subset=[RATE])
+    return [known[known["diagnosis"] == name] for name in DIAGNOSES]
+
+
+def _power_rows(changes: pd.DataFrame, settings: StudySettings) -> Iterator[Row]:
+    first, second = (group[RATE].to_numpy(dtype=np.float64) for group in _groups(changes))
+    n = first.size + second.size
+    power, alpha = settings.measurement_error.power, 1 - settings.interval_level
+    key = (BETWEEN, "smallest_detectable_difference_mm3_per_year", f"power {power:.0%}")
+    fewest = min(first.size, second.size)
+    if fewest < MINIMUM_PARTICIPANTS or n > RESAMPLED_UP_TO:
+        note = f"not computed: {first.size} and {second.size} participants"
+        yield _row(*key, "mm3/year", Estimate(n=n, note=note))
+        return
+    least = smallest_detectable(first, second, alpha=alpha, power=power)
+    note = "" if math.isfinite(least) else "not even complete separation would be detected"
+    found = least if math.isfinite(least) else math.nan
+    yield _row(*key, "mm3/year", Estimate(estimate=found, n=n, note=note))
+    difference = published_difference(settings)
+    if difference is not None:
+        needed = participants_needed(first, second, difference=difference, alpha=alpha, power=power)
+        value = float(math.ceil(needed)) if math.isfinite(needed) else math.nan
+        note = f"to see the published difference of {difference:g} mm3/year"
+        key = (BETWEEN, "participants_needed", f"power {power:.0%}")
+        yield _row(*key, "participants", Estimate(estimate=value, n=n, note=note))
+
+
+def published_difference(settings: StudySettings) -> float | None:
+    """Published annualised change of MS minus that of NMOSD, or None."""
+    if settings.published is None:
+        return None
+    medians: dict[str, float | None] = {
+        figure.diagnosis: figure.estimate
+        for figure in settings.published.figures
+        if figure.quantity == RATE and figure.statistic == "median"
+    }
+    first, second = (medians.get(name) for name in DIAGNOSES)
+    return None if first is None or second is None else first - second
+
+
+def _corrected(
+    changes: pd.DataFrame, noise: pd.Series[float], figures: Figures, settings: StudySettings
+) -> Iterator[Row]:
+    groups = _groups(changes)
+    sizes = [len(group) for group in groups]
+    if min(sizes) < MINIMUM_PARTICIPANTS or sum(sizes) > RESAMPLED_UP_TO:
+        note = f"not corrected: {sizes[0]} and {sizes[1]} participants"
+        yield _row(BETWEEN, RATE, CORRECTED, "mm3/year", Estimate(n=sum(sizes), note=note))
+        return
+    gains = [figures[name].gain for name in DIAGNOSES]
+    measured = [group[RATE].to_numpy(dtype=np.float64) for group in groups]
+    spreads = [
+        (group["participant_id"].map(noise).fillna(0.0) / group["remission_years"]).to_numpy(
+            dtype=np.float64
+        )
+        for group in groups
+    ]
+    rates = Rates(
+        ms=measured[0] / gains[0],
+        nmosd=measured[1] / gains[1],
+        ms_noise=spreads[0] / gains[0],
+        nmosd_noise=spreads[1] / gains[1],
+    )
+    for name, statistic in STATISTICS.items():
+        between = name not in DIAGNOSES
+        unit = "" if name == "Cliff's delta" else "mm3/year"
+        key = (
+            (BETWEEN, RATE, f"{name}, {CORRECTED}")
+            if between
+            else (name, RATE, f"pseudomedian, {CORRECTED}")
+        )
+        rng = np.random.default_rng(settings.seed)
+        corrected = simex(rates, statistic, draws=settings.measurement_error.simex_draws, rng=rng)
+        drawn = simex_draws(
+            rates, statistic, draws=settings.measurement_error.bootstrap_draws, rng=rng
+        )
+        level = settings.interval_level
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        n = sum(sizes) if between else sizes[DIAGNOSES.index(name)]
+        found = Estimate(estimate=corrected, n=n).with_interval(
+            float(low), float(high), level=level, method="bootstrap percentile of SIMEX"
+        )
+        yield _row(*key, unit, found)
+        naive = float(statistic(measured[0][None], measured[1][None])[0])
+        share = naive / corrected if corrected else math.nan
+        attenuation = Estimate(estimate=share, n=n, note="uncorrected over corrected")
+        label = "attenuation" if not between else f"attenuation of {name}"
+        yield _row(key[0], RATE, label, "", attenuation)
+    yield _faked(rates, gains)
+
+
+def _faked(rates: Rates, gains: list[float]) -> Row:
+    """The difference that unequal gains alone would show, if both diagnoses changed alike."""
+    together = np.concatenate([rates.ms, rates.nmosd])
+    typical = float(pseudomedians(together[None])[0])
+    fake = Estimate(
+        estimate=(gains[0] - gains[1]) * typical,
+        n=together.size,
+        note=f"gain {gains[0]:.3f} in MS and {gains[1]:.3f} in NMOSD, at the same true change of"
+        f" {typical:.4g} mm3/year",
+    )
+    return _row(BETWEEN, RATE, "shift faked by unequal gain", "mm3/year", fake)

@@ -1,0 +1,104 @@
+"""What an analysis leaves on disk."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lesion_dynamics import __version__
+from lesion_dynamics.atomic_files import write_json, write_text
+from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
+from lesion_dynamics.longitudinal.same_scans import SCAN
+from lesion_dynamics.longitudinal.side_by_side import published_figures
+from lesion_dynamics.longitudinal.tidy_tables import write_table
+from lesion_dynamics.report.annualised_change import draw_annualised_change
+from lesion_dynamics.report.paper_tables import results_table, write_paper_tables
+from lesion_dynamics.report.specification_curve import draw_specification_curve
+from lesion_dynamics.report.trajectories import draw_trajectories
+from lesion_dynamics.settings.analysis import AnalyzeSettings
+from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, portable
+from lesion_dynamics.workflows.analysis_result import AnalysisResult
+
+_RECORDED_VERSIONS = ("numpy", "pandas", "scipy", "statsmodels", "matplotlib")
+
+
+def write_results(
+    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
+) -> dict[str, Path]:
+    """Write every table, picture and the provenance; files by name."""
+    folder = settings.output
+    tables = {
+        "statistics.tsv": result.statistics,
+        "change_per_participant.tsv": result.changes,
+        "intervals.tsv": result.intervals,
+        "comparison.tsv": result.comparison,
+        "scans_left_out.tsv": result.left_out,
+        "robustness.tsv": result.robustness,
+        "measurement_error.tsv": result.measurement_error,
+        "version_differences.tsv": result.version_differences,
+        "version_agreement.tsv": result.version_agreement,
+        "class_changes.tsv": result.class_changes,
+        "verdicts.tsv": result.verdicts,
+    }
+    tables = {name: table for name, table in tables.items() if table.shape[1]}
+    for name, table in tables.items():
+        write_table(folder / name, table)
+    write_text(folder / "study.txt", result.text)
+    write_json(folder / "provenance.json", _provenance(inputs, settings))
+    files = {name: folder / name for name in (*tables, "study.txt", "provenance.json")}
+    paper = {"table_one": result.table_one, "results": results_table(result.statistics)}
+    files |= write_paper_tables(folder / "paper", paper)
+    return {**files, **_draw(result, inputs, settings)}
+
+
+def _draw(
+    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
+) -> dict[str, Path]:
+    """Trajectories of the newest model version; the annualised change of all."""
+    versions = model_versions(inputs.measurements)
+    newest = [name for name in versions if name != TRUTH][-1:] or versions[-1:]
+    own = inputs.measurements[inputs.measurements["model_version"] == newest[0]]
+    scans = inputs.tables.sessions.merge(own[[*SCAN, "lesion_volume_mm3"]], on=SCAN)
+    excluded = pd.MultiIndex.from_frame(result.left_out[SCAN])
+    pictures = draw_trajectories(
+        settings.output,
+        volumes=scans[~pd.MultiIndex.from_frame(scans[SCAN]).isin(excluded)],
+        intervals=result.intervals[result.intervals["model_version"] == newest[0]],
+        attacks=inputs.tables.attacks,
+        changes=result.changes[result.changes["model_version"] == newest[0]],
+        model_version=newest[0],
+    ) + draw_annualised_change(
+        settings.output,
+        changes=result.changes,
+        statistics=result.statistics,
+        published=published_figures(settings.study.published),
+    )
+    curve = draw_specification_curve(
+        settings.output, robustness=result.robustness, model_version=newest[0]
+    )
+    return {path.name: path for path in (*pictures, *curve)}
+
+
+def _provenance(inputs: AnalysisInputs, settings: AnalyzeSettings) -> dict[str, Any]:
+    """What the results depend on. No time and no absolute path: the same study, the same bytes."""
+    chosen = settings.model_dump(mode="json")
+    cohort = settings.cohort
+    chosen["cohort"]["root"] = portable(cohort.root)
+    for name, path in (("truth", cohort.truth), ("reference_masks", cohort.reference_masks)):
+        chosen["cohort"][name] = portable(path) if path else None
+    chosen["measurements"] = [portable(Path(path)) for path in settings.measurements]
+    chosen["output"] = portable(settings.output)
+    return {
+        "settings": chosen,
+        "inputs_sha256": inputs.hashes,
+        "model_versions": model_versions(inputs.measurements),
+        "versions": {
+            "lesion-dynamics": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _RECORDED_VERSIONS},
+        },
+    }

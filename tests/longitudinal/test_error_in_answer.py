@@ -1,0 +1,115 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from lesion_dynamics.longitudinal.between import rank_sum_p
+from lesion_dynamics.longitudinal.detectable import participants_needed, smallest_detectable
+from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
+from lesion_dynamics.longitudinal.simex import STATISTICS, Rates, simex, simex_draws
+from lesion_dynamics.settings.measurement_error import (
+    MeasurementErrorSettings,
+    VolumeErrorFigures,
+)
+from lesion_dynamics.settings.study import Publication, PublishedFigure, StudySettings
+
+RATE = "annualised_change_mm3_per_year"
+
+
+def changes(n: int = 30, *, gain: float = 1.0) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    rate = np.concatenate([rng.normal(200, 80, n), rng.normal(20, 40, n)]) * gain
+    return pd.DataFrame(
+        {"participant_id": [f"sub-{i:02d}" for i in range(2 * n)],
+         "diagnosis": ["MS"] * n + ["NMOSD"] * n, "remission_years": 2.0,
+         "remission_change_mm3": 2 * rate, RATE: rate, "reason": ""}
+    )  # fmt: skip
+
+
+def found(table, figures, *, noise=10.0, **changed) -> pd.DataFrame:
+    spread = pd.Series(noise, index=table["participant_id"])
+    figure = PublishedFigure(diagnosis="MS", quantity=RATE, statistic="median", estimate=193)
+    other = PublishedFigure(diagnosis="NMOSD", quantity=RATE, statistic="median", estimate=25)
+    settings = StudySettings(
+        name="test", measurement_error=MeasurementErrorSettings(bootstrap_draws=100, **changed),
+        published=Publication(source="x", doi="y", figures=(figure, other)),
+    )  # fmt: skip
+    rows = error_in_answer(
+        with_noise(table, spread), spread, figures, model_version="m/1", settings=settings
+    )
+    return rows.set_index(["diagnosis", "quantity", "statistic"])
+
+
+def both(**changed) -> dict[str, VolumeErrorFigures]:
+    return {name: VolumeErrorFigures(diagnosis=name, **changed) for name in ("MS", "NMOSD")}
+
+
+def test_changes_are_labelled_by_the_smallest_detectable_change():
+    table = with_noise(changes(2), pd.Series({"sub-00": 1.0, "sub-01": 1e6}))
+    assert table["beyond_noise"].tolist() == ["yes", "no", "n/a", "n/a"]
+    assert table["smallest_detectable_change_mm3"][0] == pytest.approx(1.96, abs=1e-3)
+
+
+def test_a_gain_is_taken_out_of_the_estimates():
+    rows = found(changes(gain=0.8), both(gain=0.8), noise=1e-6)
+    corrected = rows.loc[("MS", RATE, "pseudomedian, SIMEX after calibration")]
+    assert corrected["estimate"] == pytest.approx(200, abs=25)
+    assert corrected["interval_low"] < corrected["estimate"] < corrected["interval_high"]
+    assert rows.loc[("MS", RATE, "attenuation"), "estimate"] == pytest.approx(0.8, abs=1e-3)
+
+
+def test_simex_takes_back_what_noise_took_from_cliffs_delta():
+    rng = np.random.default_rng(4)
+    ms, nmosd = rng.normal(1, 1, 400), rng.normal(0, 1, 400)
+    noise = np.full(400, 0.7)
+    noisy = Rates(ms + 0.7 * rng.standard_normal(400), nmosd + 0.7 * rng.standard_normal(400),
+                  noise, noise)  # fmt: skip
+    delta = STATISTICS["Cliff's delta"]
+    truth = float(delta(ms[None], nmosd[None])[0])
+    naive = float(delta(noisy.ms[None], noisy.nmosd[None])[0])
+    corrected = simex(noisy, delta, draws=60, rng=np.random.default_rng(5))
+    assert naive < corrected
+    assert abs(corrected - truth) < 0.5 * abs(naive - truth)
+    assert simex_draws(noisy, delta, draws=3, rng=np.random.default_rng(6)).shape == (3,)
+
+
+def test_unequal_gain_is_reported_as_what_it_would_fake():
+    figures = {
+        "MS": VolumeErrorFigures(diagnosis="MS", gain=0.9),
+        "NMOSD": VolumeErrorFigures(diagnosis="NMOSD", gain=0.5),
+    }
+    fake = found(changes(), figures).loc[("MS vs NMOSD", RATE, "shift faked by unequal gain")]
+    assert fake["estimate"] > 20
+    assert "gain 0.900 in MS and 0.500 in NMOSD" in fake["note"]
+
+
+def test_without_figures_nothing_is_corrected_and_the_reason_is_given():
+    rows = found(changes(), {})
+    assert (
+        "no error figures of both"
+        in rows.loc[("MS vs NMOSD", RATE, "SIMEX after calibration"), "note"]
+    )
+
+
+def test_detectable_difference_is_detected_with_its_power():
+    rng = np.random.default_rng(7)
+    first, second = rng.normal(0, 1, 31), rng.normal(0, 1, 30)
+    least = smallest_detectable(first, second, alpha=0.05, power=0.8)
+    # Two normal groups of 30: the t test needs 0.74 standard deviations.
+    assert least == pytest.approx(0.74, abs=0.2)
+    hits = [rank_sum_p(rng.normal(0.76, 1, 31), rng.normal(0, 1, 30))[0] < 0.05 for _ in range(150)]
+    assert 0.7 < np.mean(hits) < 0.9
+    needed = participants_needed(first, second, difference=least, alpha=0.05, power=0.8)
+    assert needed == pytest.approx(61, abs=2)
+
+
+def test_a_difference_of_nothing_needs_endless_participants():
+    values = np.arange(10.0)
+    needed = participants_needed(values, values, difference=0.0, alpha=0.05, power=0.8)
+    assert needed == float("inf")
+
+
+def test_published_difference_and_power_reach_the_rows():
+    rows = found(changes(), both())
+    needed = rows.loc[("MS vs NMOSD", "participants_needed", "power 80%")]
+    assert "168 mm3/year" in needed["note"]
+    assert 0 < needed["estimate"] < 60

@@ -1,0 +1,87 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from lesion_dynamics.errors import MeasurementsError
+from lesion_dynamics.longitudinal.count_statistics import count_rows
+from lesion_dynamics.longitudinal.new_lesions import NewLesions, new_lesions, read_new_lesions
+from lesion_dynamics.settings.models import ModelSettings
+from lesion_dynamics.settings.study import StudySettings
+
+INTERVALS = pd.DataFrame(
+    {"participant_id": "sub-01", "start_session_id": ["a", "b", "c"],
+     "end_session_id": ["b", "c", "d"], "interval_years": [1.0, 1.0, 2.0],
+     "is_remission": [True, False, True]}
+)  # fmt: skip
+
+
+def test_rises_of_the_count_over_remission_are_summed_and_falls_are_no_new_lesions():
+    table = pd.DataFrame(
+        {"participant_id": "sub-01", "session_id": list("abcd"), "lesion_count": [3, 5, 20, 18]}
+    )
+    found = new_lesions(INTERVALS, table.astype({"lesion_count": "Int64"}), None)
+    assert found.counts.to_dict("records") == [
+        {"participant_id": "sub-01", "new_lesions": 2, "years": 3.0}
+    ]
+    assert "lower bound" in found.note
+
+
+def test_a_tracked_table_goes_before_the_counts():
+    tracked = pd.DataFrame(
+        {"participant_id": "sub-01", "start_session_id": ["a", "b"], "end_session_id": ["b", "c"],
+         "model_version": "m/1", "new_lesion_count": [4, 9]}
+    )  # fmt: skip
+    found = new_lesions(INTERVALS, pd.DataFrame(), tracked)
+    assert found.counts["new_lesions"].tolist() == [4]
+    assert found.note == ""
+
+
+def test_without_counts_it_is_said_that_it_cannot_be_computed():
+    table = pd.DataFrame(
+        {"participant_id": ["sub-01"], "session_id": ["a"], "lesion_count": [None]}
+    )
+    found = new_lesions(INTERVALS, table, None)
+    assert found.counts.empty
+    people = pd.DataFrame({"participant_id": ["sub-01"], "diagnosis": ["MS"], "age_years": [40.0]})
+    rows = list(count_rows(found, people, StudySettings(name="test")))
+    assert all(np.isnan(row.estimate.p_value) for row in rows)
+    assert all("cannot be computed" in row.estimate.note for row in rows)
+
+
+def test_rates_by_diagnosis_and_their_ratio_come_back():
+    rng = np.random.default_rng(1)
+    n = 200
+    diagnosis = np.repeat(["MS", "NMOSD"], n)
+    mean = np.repeat([2.0, 0.5], n) * 3
+    names = [f"sub-{i:03d}" for i in range(2 * n)]
+    counts = pd.DataFrame(
+        {"participant_id": names, "new_lesions": rng.negative_binomial(2, 2 / (2 + mean)),
+         "years": 3.0}
+    )  # fmt: skip
+    people = pd.DataFrame({"participant_id": names, "diagnosis": diagnosis})
+    settings = StudySettings(name="test", models=ModelSettings(covariates=()))
+    rows = [row.estimate for row in count_rows(NewLesions(counts, ""), people, settings)]
+    assert [row.estimate for row in rows] == pytest.approx([2, 0.5, 4], rel=0.2)
+    assert rows[2].p_value < 1e-6
+    assert rows[2].interval_low < 4 < rows[2].interval_high
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [({"new_lesion_count": -1}, "whole number"), ({"new_lesion_count": 1.5}, "whole number")],
+)
+def test_bad_counts_are_refused(tmp_path, changed, what):
+    row = {"participant_id": "sub-01", "start_session_id": "a", "end_session_id": "b",
+           "model_version": "m/1", "new_lesion_count": 1}  # fmt: skip
+    path = tmp_path / "new.tsv"
+    pd.DataFrame([{**row, **changed}]).to_csv(path, sep="\t", index=False)
+    with pytest.raises(MeasurementsError, match=what):
+        read_new_lesions(path)
+    pd.DataFrame([row, row]).to_csv(path, sep="\t", index=False)
+    with pytest.raises(MeasurementsError, match="listed twice"):
+        read_new_lesions(path)
+    pd.DataFrame([row]).drop(columns="model_version").to_csv(path, sep="\t", index=False)
+    with pytest.raises(MeasurementsError, match="missing column model_version"):
+        read_new_lesions(path)
+    with pytest.raises(MeasurementsError, match="cannot be read"):
+        read_new_lesions(tmp_path / "none.tsv")

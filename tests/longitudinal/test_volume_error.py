@@ -1,0 +1,50 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from lesion_dynamics.longitudinal.volume_error import change_noise, figures_against_truth
+from lesion_dynamics.settings.measurement_error import VolumeErrorFigures
+
+
+def scans(*, gain: float, offset: float, floor: float, share: float, n: int = 300):
+    rng = np.random.default_rng(1)
+    volumes = np.repeat(rng.lognormal(7, 1, n), 4)
+    bias = np.repeat(rng.normal(0, 5, n), 4)  # the same in all scans: cancels in a change
+    noise = rng.standard_normal(volumes.size) * np.hypot(floor, share * volumes)
+    keys = pd.DataFrame(
+        {"participant_id": np.repeat([f"sub-{i:03d}" for i in range(n)], 4),
+         "session_id": np.tile([f"ses-{i}" for i in range(4)], n)}
+    )  # fmt: skip
+    people = keys[["participant_id"]].drop_duplicates().assign(diagnosis="MS")
+    measured = gain * (volumes + noise) + offset + bias
+    return (
+        keys.assign(lesion_volume_mm3=measured), keys.assign(lesion_volume_mm3=volumes), people
+    )  # fmt: skip
+
+
+def test_gain_offset_and_noise_come_back_from_the_truth():
+    found = figures_against_truth(*scans(gain=0.8, offset=40, floor=20, share=0.06))["MS"]
+    assert found.gain == pytest.approx(0.8, abs=0.01)
+    assert found.offset_mm3 == pytest.approx(40, abs=15)
+    assert found.noise_share == pytest.approx(0.06, rel=0.15)
+    assert found.noise_mm3 < 60
+
+
+def test_too_few_scans_give_no_figures():
+    measured, true, people = scans(gain=1, offset=0, floor=1, share=0)
+    assert figures_against_truth(measured[:8], true[:8], people) == {}
+
+
+def test_noise_of_a_change_is_that_of_the_ends_of_its_stretches():
+    intervals = pd.DataFrame(
+        {"participant_id": "sub-01", "start_days": [0, 1, 2, 3], "end_days": [1, 2, 3, 4],
+         "start_lesion_volume_mm3": [100.0, 200, 300, 400],
+         "end_lesion_volume_mm3": [200.0, 300, 400, 500],
+         "is_remission": [True, True, False, True]}
+    )  # fmt: skip
+    people = pd.DataFrame({"participant_id": ["sub-01"], "diagnosis": ["MS"]})
+    figures = {"MS": VolumeErrorFigures(diagnosis="MS", noise_mm3=3, noise_share=0.1)}
+    # Stretches 100 -> 300 and 400 -> 500: four scans count.
+    expected = np.sqrt(4 * 9 + 0.01 * (100**2 + 300**2 + 400**2 + 500**2))
+    assert change_noise(intervals, people, figures)["sub-01"] == pytest.approx(expected)
+    assert np.isnan(change_noise(intervals, people, {}).get("sub-01", np.nan))
