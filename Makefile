@@ -28,8 +28,9 @@ data: $(READY) ## generate the embedded cohort (a phantom) into data/
 	@$(BIN)/python -m lesion_dynamics.records.pinned_data
 
 study: data ## the main job: train, infer, analyze on the embedded cohort
-	@$(BIN)/dvc repro
+	@$(BIN)/dvc repro --single-item train infer analyze
 	@cat results/study/study.txt
+	@echo 'Pictures: results/study/*.png   Tables: results/study/*.tsv   Runs: make ui'
 
 test: $(READY) ## check style and types, run the tests
 	$(MAKE) --no-print-directory lint

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "lesion_dynamics"
 
 LAYERS = (
-    ("errors", "source_hash"),
+    ("errors", "source_hash", "worker_process"),
     ("atomic_files",),
     ("settings",),
     ("model_version", "imaging"),

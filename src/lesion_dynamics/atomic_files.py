@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     ------
     OutputError : the disk is full, or the folder cannot be written.
     """
-    try:
+    with translated_disk_errors(path):
         temporary = _new_file_beside(path)
         try:
             yield temporary
@@ -42,6 +42,13 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def translated_disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a folder that cannot be written into an `OutputError` about ``path``."""
+    try:
+        yield
     except OSError as error:
         raise _as_output_error(error, path) from error
 

@@ -56,7 +56,7 @@ def test_no_file_under_conf_is_forgotten() -> None:
 @pytest.mark.parametrize("segmenter", options("segmenter"))
 def test_every_network_learns_from_a_step_and_finds_the_same_answer_again(segmenter: str) -> None:
     settings = validated(
-        TrainSettings, composed("train", f"segmenter={segmenter}", "trainer.precision=float32")
+        TrainSettings, composed("train", f"segmenter={segmenter}", "segmenter.precision=float32")
     )
     torch.manual_seed(1)
     module = LesionModule(settings)

@@ -40,11 +40,16 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A scan or a participant that is left out, and why. ``session_id`` None: all sessions."""
+    """A scan or a participant that is left out, and why.
+
+    session_id : None: all sessions.
+    failed : something is wrong with the files, rather than that a sequence was never acquired.
+    """
 
     participant_id: str
     session_id: str | None
     reason: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)

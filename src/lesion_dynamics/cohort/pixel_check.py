@@ -39,7 +39,8 @@ def _unusable(scan: Scan) -> Exclusion | None:
         if scan.reference_mask is not None:
             read_mask(scan.reference_mask)
     except ScanError as error:
-        return Exclusion(scan.participant_id, scan.session_id, reason_of(error, _folder_of(scan)))
+        reason = reason_of(error, _folder_of(scan))
+        return Exclusion(scan.participant_id, scan.session_id, reason, failed=True)
     return None
 
 

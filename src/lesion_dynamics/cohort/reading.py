@@ -77,7 +77,7 @@ def read_cohort(
             scans.append(scan)
         except ScanError as error:
             reason = reason_of(error, settings.root)
-            exclusions.append(Exclusion(scan.participant_id, scan.session_id, reason))
+            exclusions.append(Exclusion(scan.participant_id, scan.session_id, reason, failed=True))
     exclusions.sort(key=lambda left_out: (left_out.participant_id, left_out.session_id or ""))
     if not scans:
         raise _no_scan(settings, exclusions)

@@ -25,7 +25,7 @@ FALSE_POSITIVE_VOLUME_OF_HALF_A_SCORE_MM3 = 150.0
 """A lesion-free scan with this predicted volume scores one half: a quarter of a typical
 NMOSD lesion volume, and six years of its published annual increase."""
 
-TIE_TOLERANCE = 0.01
+TIE_TOLERANCE = 0.002
 """Scores this close are tied: the difference is below what a dozen scans can tell apart."""
 
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -28,6 +25,7 @@ from lesion_dynamics.phantom.anatomy import load_template
 from lesion_dynamics.phantom.disease_course import ParticipantCourse, simulate_study
 from lesion_dynamics.phantom.training_cohort import TrainingParticipant, training_participants
 from lesion_dynamics.settings.phantom import PhantomSettings
+from lesion_dynamics.worker_process import follow_parent
 
 RECIPE = 1
 """Raised whenever the same settings give other bytes."""
@@ -146,14 +144,5 @@ def _run(tasks: list[Task], *, processes: int) -> None:
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    follow_parent()
     load_template()

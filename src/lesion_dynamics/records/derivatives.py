@@ -23,7 +23,16 @@ from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.source_hash import hash_of_source
 
 BIDS_VERSION = "1.10.0"
-_SOURCE = ("imaging", "lesions", "preprocessing", "records/derivatives", "segmenter")
+_SOURCE = (
+    "imaging",
+    "lesions",
+    "preprocessing",
+    "records/derivatives",
+    "segmenter",
+    "settings/preprocessing",
+    "settings/segmenter",
+    "workflows/inference_worker",
+)
 _LESION = {"label": "L"}
 
 

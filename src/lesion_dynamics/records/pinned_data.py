@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from lesion_dynamics.errors import EXIT_USER_ERROR
 from lesion_dynamics.records.lineage import DATA_FILE
 
 _LOG = logging.getLogger(__name__)
@@ -41,17 +42,23 @@ def main() -> int:
     """Put unchanged data into DVC's cache; say so when the data differ from their pin."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     root = Path.cwd()
-    state = pinned_state(root)
-    if state == "not cached":
-        _dvc(root, "commit", "--force", "--quiet", DATA_FILE)
+    try:
         state = pinned_state(root)
+        if state == "not cached":
+            _dvc(root, "commit", "--force", "--quiet", DATA_FILE)
+            state = pinned_state(root)
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or "dvc failed").strip().splitlines()[-1]
+        _LOG.error("data: dvc could not compare them with %s: %s", DATA_FILE, said)
+        return EXIT_USER_ERROR
     if state == "same":
         _LOG.info("data: the bytes that %s pins", DATA_FILE)
     elif state == "modified":
         _LOG.warning(
             "data: not the bytes that %s pins. A phantom generated on another kind of processor "
             "or with other library versions can differ in the last bit of its arithmetic. "
-            "`.venv/bin/dvc commit %s` accepts these bytes; the study goes on with them.",
+            "The study goes on with them; `.venv/bin/dvc commit %s` makes them the pinned ones "
+            "(as a plain `dvc repro` would).",
             DATA_FILE,
             DATA_FILE,
         )

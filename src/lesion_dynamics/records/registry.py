@@ -110,10 +110,23 @@ def _from_registry(
             remedy="Name one of these, or train one: python train.py.",
         ) from None
     number = int(found.version)
-    cached = tracking.folder.resolve() / "model_versions" / f"{name}-v{number}"
-    if not (cached / NUMBER_FILE).is_file():
+    # By its weights, since two stores can each have a version of this name and number.
+    weights_sha256 = str(found.tags.get("weights_sha256", ""))
+    cached = (
+        tracking.folder.resolve() / "model_versions" / f"{name}-v{number}-{weights_sha256[:16]}"
+    )
+    try:
+        version = load_model_version(cached)
+    except ModelVersionError:
         _download(store, name, number, str(found.run_id), cached)
-    return load_model_version(cached)
+        version = load_model_version(cached)
+    if version.manifest.weights_sha256 != weights_sha256:
+        raise ModelVersionError(
+            "the weights are not those that were registered (SHA-256 differs)",
+            where=f"{name}/{number}",
+            remedy="Name a model version that train.py registered.",
+        )
+    return version
 
 
 def _download(store: Store, name: str, number: int, run_id: str, target: Path) -> None:

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lesion_dynamics.atomic_files import require_writable_folder
+from lesion_dynamics.errors import OutputError
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 _LOCK_FILE = "initialising.lock"
@@ -42,7 +43,15 @@ def open_store(settings: TrackingSettings) -> Store:
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.uri is not None:
         client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
-        return Store(client, settings.uri, _experiment(client, settings.experiment, None))
+        try:
+            experiment_id = _experiment(client, settings.experiment, None)
+        except MlflowException as error:
+            raise OutputError(
+                f"the tracking server does not answer ({str(error).splitlines()[0][:120]})",
+                where="tracking.uri",
+                remedy="Start it or correct the address, or use tracking=local.",
+            ) from error
+        return Store(client, settings.uri, experiment_id)
     folder = settings.folder.resolve()
     require_writable_folder(folder)
     uri = f"sqlite:///{folder / 'mlflow.db'}"

@@ -43,7 +43,9 @@ class TrainingRun:
         try:
             store.client.get_run(run_id)
             store.client.update_run(run_id, status=_RUNNING)
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             return None
         return cls(store, run_id)
 

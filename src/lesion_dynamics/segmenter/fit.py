@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import warnings
@@ -16,7 +17,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.trainer.states import TrainerStatus
 
-from lesion_dynamics.atomic_files import replacing
+from lesion_dynamics.atomic_files import write_bytes
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
 from lesion_dynamics.segmenter.module import SELECTION_METRIC, LesionModule
 from lesion_dynamics.settings.training import TrainSettings
@@ -37,8 +38,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         storage_options: Any = None,  # noqa: ARG002  Lightning's
     ) -> None:
         """Write ``checkpoint`` to ``path``, atomically."""
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_bytes(Path(path), content.getvalue())
 
 
 class _MetricsToListener(Callback):
@@ -113,10 +115,13 @@ def write_weights(module: LesionModule, path: Path) -> None:
     # DynUNet has the same tensors under two names; these iterators give each once, in order, so
     # the same weights are the same bytes.
     named = [*network.named_parameters(), *network.named_buffers()]
-    with replacing(path) as temporary:
-        safetensors.torch.save_file(
-            {name: value.detach().contiguous() for name, value in named}, temporary
-        )
+    tensors = {name: value.detach().contiguous() for name, value in named}
+    write_bytes(path, safetensors.torch.save(tensors))
+
+
+def validation_interval(epochs: int, at_most: int) -> int:
+    """Largest divisor of ``epochs`` up to ``at_most``: so the last epoch is always validated."""
+    return max(step for step in range(1, min(epochs, at_most) + 1) if epochs % step == 0)
 
 
 def _trainer(settings: TrainSettings, run_folder: Path, listener: MetricsListener) -> pl.Trainer:
@@ -146,11 +151,10 @@ def _trainer(settings: TrainSettings, run_folder: Path, listener: MetricsListene
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     return pl.Trainer(
         accelerator=loop.accelerator,
-        devices=loop.devices,
-        num_nodes=loop.nodes,
+        devices=1,
         max_epochs=loop.epochs,
         limit_train_batches=loop.steps_per_epoch,
-        check_val_every_n_epoch=min(loop.validate_every_epochs, loop.epochs),
+        check_val_every_n_epoch=validation_interval(loop.epochs, loop.validate_every_epochs),
         num_sanity_val_steps=0,
         gradient_clip_val=settings.optimiser.gradient_clip_norm,
         callbacks=callbacks,

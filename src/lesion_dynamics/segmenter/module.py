@@ -44,7 +44,7 @@ class LesionModule(pl.LightningModule):
 
     def chosen_precision(self) -> Precision:
         """The arithmetic of training and validation on the device in use."""
-        return choose_precision(self.settings.trainer.precision, self.device)
+        return choose_precision(self.settings.segmenter.precision, self.device)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:  # noqa: ARG002
         """Loss of one batch of patches."""

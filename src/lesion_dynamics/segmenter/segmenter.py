@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import safetensors.torch
 import torch
@@ -30,11 +28,10 @@ class Segmenter:
         settings: SegmenterSettings,
         *,
         device: torch.device,
-        precision: Literal["auto", "float32", "bf16"] = "auto",
     ) -> None:
         self.settings = settings
         self.device = device
-        self.precision = choose_precision(precision, device)
+        self.precision = choose_precision(settings.precision, device)
         self.network = network.to(device).eval()
 
     @classmethod

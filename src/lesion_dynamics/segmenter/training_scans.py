@@ -14,7 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
+from lesion_dynamics.atomic_files import (
+    hash_of_content,
+    hash_of_file,
+    translated_disk_errors,
+)
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.preprocessing.prepare import prepare_scan
@@ -74,13 +78,15 @@ def prepare_training_scan(
     """
     folder = store / prepared_folder_name(scan, prepared, settings)
     if not folder.is_dir():
-        store.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=store))
-        try:
-            _write_arrays(scan, prepared, settings, partial)
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with translated_disk_errors(folder):
+            store.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=store))
+            try:
+                _write_arrays(scan, prepared, settings, partial)
+                if not folder.is_dir():  # another process may have been quicker
+                    partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     return TrainingScan(scan.participant_id, scan.session_id, folder)
 
 

@@ -67,11 +67,14 @@ class SegmenterSettings(Strict):
     sequences : input channels in their order; FLAIR first.
     optional_sequences : those that a scan may lack; their channel is then zero.
     spacing_mm : isotropic voxel edge of the network's grid.
+    precision : arithmetic of training, validation and inference; ``auto`` is bf16 on GPUs and on
+        processors with AMX, else float32.
     """
 
     sequences: tuple[Sequence, ...]
     optional_sequences: tuple[Sequence, ...]
     spacing_mm: float = Field(ge=0.5, le=4.0)
+    precision: Literal["auto", "float32", "bf16"]
     preprocessing: PreprocessingSettings
     network: NetworkSettings
     window: WindowSettings

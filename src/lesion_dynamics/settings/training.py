@@ -86,9 +86,8 @@ class TrainerSettings(Strict):
     """The loop.
 
     epochs : of `steps_per_epoch` steps each; a checkpoint is written after every epoch.
-    validate_every_epochs : whole-volume validation.
+    validate_every_epochs : whole-volume validation at least this often, and after the last one.
     accelerator : as in Lightning; ``auto`` takes a GPU where there is one.
-    precision : ``auto`` is bf16 on GPUs and on processors with AMX, else float32.
     workers : processes that cut and augment patches; 0 does it in the main process.
     threads : torch threads; 0 leaves torch's own choice.
     """
@@ -97,9 +96,6 @@ class TrainerSettings(Strict):
     steps_per_epoch: int = Field(ge=1)
     validate_every_epochs: int = Field(ge=1)
     accelerator: Literal["auto", "cpu", "gpu"]
-    devices: int = Field(ge=1)
-    nodes: int = Field(ge=1)
-    precision: Literal["auto", "float32", "bf16"]
     workers: int = Field(ge=0)
     threads: int = Field(ge=0)
 

@@ -180,15 +180,15 @@ def _segment(
                 continue
             outcome = done.result[key] if done.result is not None else str(done.failure)
             if isinstance(outcome, str):
-                failed.append(Exclusion(*key, outcome))
+                failed.append(Exclusion(*key, outcome, failed=True))
             else:
                 rows[key] = outcome
     return rows, failed
 
 
 def _broken(cohort: Cohort) -> list[Exclusion]:
-    """Exclusions that are failures of files rather than sessions without the sequences."""
-    return [e for e in cohort.exclusions if e.session_id is not None]
+    """Scans whose files are there and wrong; a session without a FLAIR is no failure."""
+    return [e for e in cohort.exclusions if e.failed]
 
 
 def _write_tables(

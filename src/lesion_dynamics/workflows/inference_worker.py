@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 
+_LOG = logging.getLogger(__name__)
 Outcome = dict[str, Any] | str
 """The measured columns of a scan's row, or why it failed."""
 
@@ -32,19 +35,24 @@ class _Worker:
     cohort: CohortSettings
 
 
-_worker: _Worker | None = None
+_worker: _Worker | UserError | None = None
 
 
 def load_segmenter(version: ModelVersion, cohort: CohortSettings, threads: int) -> None:
     """Initialise this process: torch threads and the network."""
     global _worker
     torch.set_num_threads(threads)
-    _worker = _Worker(Segmenter.from_model_version(version), version, cohort)
+    try:
+        _worker = _Worker(Segmenter.from_model_version(version), version, cohort)
+    except UserError as error:
+        _worker = error  # raised by the first participant: here it would break the pool
 
 
 def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]:
     """Prepare the participant's scans, align them, segment and write those that are due."""
     assert _worker is not None, "load_segmenter initialises every process"
+    if isinstance(_worker, UserError):
+        raise _worker
     outcomes: dict[tuple[str, str], Outcome] = {}
     prepared: dict[tuple[str, str], PreparedScan] = {}
     wanted = task.scans if _worker.cohort.session_alignment != "none" else _due(task)
@@ -55,8 +63,8 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
                 _worker.cohort.prepared,
                 settings=_worker.segmenter.settings.preprocessing,
             )
-        except UserError as error:
-            outcomes[scan_task.scan.key] = str(error)
+        except Exception as error:  # noqa: BLE001  one scan never stops the others
+            outcomes[scan_task.scan.key] = _reason(error)
     if _worker.cohort.session_alignment != "none" and len(prepared) > 1:
         aligned = align_sessions(
             list(prepared.values()),
@@ -69,9 +77,17 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
             continue
         try:
             outcomes[scan_task.scan.key] = _segment_scan(_worker, scan_task, ready)
-        except UserError as error:
-            outcomes[scan_task.scan.key] = str(error)
+        except Exception as error:  # noqa: BLE001  one scan never stops the others
+            outcomes[scan_task.scan.key] = _reason(error)
     return outcomes
+
+
+def _reason(error: Exception) -> str:
+    """Why a scan failed, for the table; a defect of the program also leaves its traceback."""
+    if isinstance(error, UserError):
+        return f"{error.what} ({Path(error.where).name})"
+    _LOG.error("unexpected failure", exc_info=error)
+    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _due(task: ParticipantTask) -> tuple[ScanTask, ...]:

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from tqdm import tqdm
 
 from lesion_dynamics.errors import UserError
+from lesion_dynamics.worker_process import follow_parent
 
 _LOG = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -110,6 +111,12 @@ def _pool(
     return ProcessPoolExecutor(
         max_workers=workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=initializer,
-        initargs=arguments,
+        initializer=_begin,
+        initargs=(initializer, arguments),
     )
+
+
+def _begin(initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    follow_parent()
+    if initializer is not None:
+        initializer(*arguments)

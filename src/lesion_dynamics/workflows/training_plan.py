@@ -6,19 +6,31 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from lesion_dynamics.atomic_files import hash_of_content, require_writable_folder
 from lesion_dynamics.cohort.cohort import Cohort, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.cohort.splits import Split, split_participants
 from lesion_dynamics.errors import CohortError, ScanError
+from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.segmenter.training_scans import prepared_folder_name
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.workflows.processes import cores
 
 _LOG = logging.getLogger(__name__)
-_SOURCE = ("imaging", "lesions", "preprocessing", "segmenter", "cohort/splits")
+_SOURCE = (
+    "imaging",
+    "lesions",
+    "preprocessing",
+    "segmenter",
+    "cohort/splits",
+    "settings/preprocessing",
+    "settings/segmenter",
+    "settings/training",
+)
 
 
 @dataclass(frozen=True)
@@ -70,18 +82,38 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
             exclusion.session_id or "",
             exclusion.reason,
         )
-    with_masks = {scan.participant_id for scan in scans}
-    participants = cohort.tables.participants
     split = split_participants(
-        participants[participants["participant_id"].isin(with_masks)],
+        _strata(cohort, scans),
         validation_fraction=settings.validation_fraction,
         seed=settings.seed,
     )
-    key = _training_key(scans, settings)
+    key = _training_key(scans, split, cohort, settings)
     return TrainingPlan(cohort, scans, split, key, settings.runs / f"{settings.name}-{key[:12]}")
 
 
-def _training_key(scans: tuple[Scan, ...], settings: TrainSettings) -> str:
+def _strata(cohort: Cohort, scans: tuple[Scan, ...]) -> pd.DataFrame:
+    """Participants with masks; those without any lesion form strata of their own.
+
+    Without lesion-free scans among the validation scans, nothing would hold the operating point
+    back from false lesions.
+    """
+    with_lesions: dict[str, bool] = {}
+    for scan in scans:
+        assert scan.reference_mask is not None
+        found = bool(read_mask(scan.reference_mask).voxels.any())
+        with_lesions[scan.participant_id] = with_lesions.get(scan.participant_id, False) or found
+    return pd.DataFrame(
+        {
+            "participant_id": participant_id,
+            "diagnosis": cohort.diagnosis_of(participant_id) + ("" if lesions else " lesion-free"),
+        }
+        for participant_id, lesions in with_lesions.items()
+    )
+
+
+def _training_key(
+    scans: tuple[Scan, ...], split: Split, cohort: Cohort, settings: TrainSettings
+) -> str:
     shaping = settings.model_dump(
         mode="json",
         exclude={
@@ -98,4 +130,8 @@ def _training_key(scans: tuple[Scan, ...], settings: TrainSettings) -> str:
         for scan in scans
     ]
     source = hash_of_source(*_SOURCE)
-    return hash_of_content({"settings": shaping, "data": data, "source": source})
+    sides = {
+        side: [[who, cohort.diagnosis_of(who)] for who in participants]
+        for side, participants in (("training", split.training), ("validation", split.validation))
+    }
+    return hash_of_content({"settings": shaping, "data": data, "split": sides, "source": source})

@@ -73,7 +73,8 @@ def _start_or_resume(store: Store, plan: TrainingPlan, settings: TrainSettings) 
     lineage = _lineage(plan)
     tags = {"training_key": plan.key, "git_commit": str(lineage["git"]["commit"])}
     tracked = TrainingRun.start(store, name=plan.run_folder.name, tags=tags)
-    configuration = settings.model_dump(mode="json")
+    # The server's address may carry a password.
+    configuration = settings.model_dump(mode="json", exclude={"tracking": {"uri"}})
     tracked.log_settings(_flattened(configuration))
     tracked.log_json(configuration, "configuration.json")
     tracked.log_json(lineage, "lineage.json")
@@ -115,7 +116,6 @@ def _evaluate(
         module.network,
         settings.segmenter,
         device=default_device() if settings.trainer.accelerator != "cpu" else torch.device("cpu"),
-        precision=settings.trainer.precision,
     )
     evaluated = probabilities(segmenter, scans, settings.cohort.prepared)
     point, candidates = choose_operating_point(evaluated, connectivity=LESION_CONNECTIVITY)
