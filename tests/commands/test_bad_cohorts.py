@@ -72,7 +72,7 @@ def empty(cohort: Path) -> None:
 
 CASES: list[tuple[str, Damage, list[str]]] = [
     ("no such cohort", shutil.rmtree, ["no cohort folder", "cohort.root"]),
-    ("empty cohort", empty, ["empty", "cohort.root"]),
+    ("empty cohort", empty, ["no usable scan", "no sessions on disk", "cohort.root"]),
     (
         "no diagnosis",
         lambda c: replace_in(c / "participants.tsv", "\tMS\t", "\tn/a\t"),
