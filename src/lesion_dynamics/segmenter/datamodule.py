@@ -66,6 +66,10 @@ class LesionDataModule(pl.LightningDataModule):
             patches_per_epoch=settings.trainer.steps_per_epoch * settings.patch.batch * world_size,
             rank=self.trainer.global_rank if self.trainer is not None else 0,
             world_size=world_size,
+            # A resumed training begins to load before Lightning tells the epoch.
+            first_epoch=self.trainer.global_step // settings.trainer.steps_per_epoch
+            if self.trainer is not None
+            else 0,
         )
         workers = settings.trainer.workers
         return DataLoader(

@@ -93,14 +93,16 @@ def cut(
 class PatchNumbers(Sampler[int]):
     """The patch numbers of one epoch, shared out among the processes of a distributed training."""
 
-    def __init__(self, *, patches_per_epoch: int, rank: int, world_size: int) -> None:
+    def __init__(
+        self, *, patches_per_epoch: int, rank: int, world_size: int, first_epoch: int = 0
+    ) -> None:
         self._patches_per_epoch = patches_per_epoch
         self._rank = rank
         self._world_size = world_size
-        self._epoch = 0
+        self._epoch = first_epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch, also the first one after a resume."""
+        """Called by Lightning before every epoch; after a resume only once its loader has begun."""
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
