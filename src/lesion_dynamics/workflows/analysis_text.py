@@ -41,7 +41,9 @@ def study_as_text(
     remarks.extend(f"Published figure that nothing here answers: {key}" for key in missing)
     if not inputs.tables.attacks_recorded:
         remarks.append("The cohort has no record of attacks, so no interval is known as remission.")
-    source = f", beside {study.published.source}" if study.published else ""
+    source = (
+        f", beside {study.published.source}, doi {study.published.doi}" if study.published else ""
+    )
     title = f"Study {study.name} on cohort {settings.cohort.name}{source}"
     published = published_figures(study.published)
     return study_text(result.statistics, published, title=title, remarks=remarks)
