@@ -1,0 +1,27 @@
+"""Settings of the domain-randomised synthesis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from lesion_dynamics.settings.strict import Strict
+
+
+class SynthesisSettings(Strict):
+    """Training patches that are drawn instead of cut from labelled scans.
+
+    share : of all training patches; 0 turns the synthesis off, 1 trains without any labelled
+        scan (those of the cohort then all validate).
+    heads : drawn once, before the training, 60 MB each on disk; every patch of a head gets
+        contrasts, artefacts and noise of its own.
+    shapes : folder with consensus masks of real patients in MNI space, in the layout of the open
+        MS data; their lesions are bent and moved into drawn heads. None: lesions are all drawn.
+    left_out : folders of `shapes` that are not used: patients a segmenter will be judged on.
+    """
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    heads: int = Field(default=96, ge=1)
+    shapes: Path | None = None
+    left_out: tuple[str, ...] = ()

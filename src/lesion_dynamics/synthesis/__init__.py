@@ -1,0 +1,1 @@
+"""Domain-randomised synthesis: training scans drawn afresh, with every lesion known."""

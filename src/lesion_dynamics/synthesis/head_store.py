@@ -1,0 +1,192 @@
+"""Drawn heads on disk: one byte a voxel and map, and a mosaic that stands for the whole brain."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_bytes
+from lesion_dynamics.source_hash import hash_of_source
+from lesion_dynamics.synthesis.fields import Draws, blur
+from lesion_dynamics.synthesis.head import GRID, draw_head
+from lesion_dynamics.synthesis.lesion_maps import draw_lesions
+from lesion_dynamics.synthesis.rendering import Tissues
+
+_SOURCE = ("phantom/anatomy", "synthesis")
+_CENTRES = 4096
+_CELL_MM = 8
+_PER_CELL = 4
+_SURROUNDINGS_MM, _COAT_MM = 2.5, 0.8
+_SHARE = (1 / 255, 0.0)
+_MILLIMETRES = (0.25, 0.0)
+_MAPS: dict[str, tuple[float, float]] = {
+    # name: (step of one unit, value of 0)
+    "white": _SHARE,
+    "cortex": _SHARE,
+    "nuclei": _SHARE,
+    "fluid": _SHARE,
+    "ventricle": _SHARE,
+    "brain": _SHARE,
+    "depth_mm": (0.25, -10.0),
+    "ventricle_distance_mm": _MILLIMETRES,
+    "side_mm": _MILLIMETRES,
+    "lesion_label": _SHARE,
+    "lesion_brightness": (0.01, 0.0),
+    "lesion_surroundings": _SHARE,
+    "ventricle_coat": _SHARE,
+}
+MOSAIC_EDGE, MOSAIC_MARGIN = 16, 4
+"""Voxels of a piece of the mosaic, and how many at its border know the wrong neighbours."""
+_PIECES = 56
+
+
+@dataclass(frozen=True)
+class StoredHead:
+    """maps : (map, x, y, z) uint8. mosaic : (map, x, y, z) uint8, cubes from random places of the
+    brain's box behind each other along x. Rendered, it has the intensities of the whole brain.
+
+    brain_centres, lesion_centres : (n, 3) voxels to centre patches on; the second may be empty.
+    """
+
+    maps: Tensor
+    mosaic: Tensor
+    brain_centres: Tensor
+    lesion_centres: Tensor
+
+    def tissues(self, low: Sequence[int], size: int) -> Tissues:
+        """The cube of edge ``size`` from voxel ``low``; it must lie inside the grid."""
+        cut = self.maps[:, low[0] : low[0] + size, low[1] : low[1] + size, low[2] : low[2] + size]
+        return _unpacked(cut)
+
+    def mosaic_tissues(self) -> Tissues:
+        """The mosaic, ready to be rendered."""
+        return _unpacked(self.mosaic)
+
+
+def _unpacked(maps: Tensor) -> Tissues:
+    values = {
+        name: maps[row].float() * step + zero
+        for row, (name, (step, zero)) in enumerate(_MAPS.items())
+    }
+    return Tissues(**values)
+
+
+def draw_stored_head(draws: Draws, shape_files: Sequence[Path]) -> StoredHead:
+    """Draw a head with its lesions and pack it."""
+    head = draw_head(draws)
+    lesions = draw_lesions(draws, head, shape_files)
+    label = lesions.label.float()
+    tissues = Tissues(
+        white=head.white,
+        cortex=head.cortex,
+        nuclei=head.nuclei,
+        fluid=head.fluid,
+        ventricle=head.ventricle,
+        brain=head.brain.float(),
+        depth_mm=head.depth_mm,
+        ventricle_distance_mm=head.ventricle_distance_mm,
+        side_mm=head.side_mm,
+        lesion_label=label,
+        lesion_brightness=lesions.brightness,
+        lesion_surroundings=blur(label, [_SURROUNDINGS_MM] * 3),
+        ventricle_coat=blur(head.ventricle, [_COAT_MM] * 3),
+    )
+    packed = torch.empty((len(_MAPS), *GRID), dtype=torch.uint8, device=draws.device)
+    for row, (name, (step, zero)) in enumerate(_MAPS.items()):
+        packed[row] = ((getattr(tissues, name) - zero) / step).round().clamp(0, 255).to(torch.uint8)
+    brain = torch.nonzero(head.brain).cpu()
+    return StoredHead(
+        maps=packed,
+        mosaic=_mosaic(packed, brain, draws),
+        brain_centres=brain[draws.permutation(len(brain))[:_CENTRES]],
+        lesion_centres=_spread(torch.nonzero(lesions.label).cpu(), draws),
+    )
+
+
+def _mosaic(packed: Tensor, brain: Tensor, draws: Draws) -> Tensor:
+    """Cubes whose inner part meets the brain, at places drawn evenly: so no tissue counts more."""
+    low, high = brain.amin(dim=0), brain.amax(dim=0)
+    inside = packed[list(_MAPS).index("brain")] > 0
+    pieces: list[Tensor] = []
+    while len(pieces) < _PIECES:
+        corner = [
+            min(int(first) + draws.integer(int(last - first) + 1), size - MOSAIC_EDGE)
+            for first, last, size in zip(low, high, GRID, strict=True)
+        ]
+        where = tuple(slice(start, start + MOSAIC_EDGE) for start in corner)
+        inner = (slice(MOSAIC_MARGIN, -MOSAIC_MARGIN),) * 3
+        if bool(inside[where][inner].any()):
+            pieces.append(packed[(slice(None), *where)])
+    return torch.cat(pieces, dim=1)
+
+
+def _spread(voxels: Tensor, draws: Draws) -> Tensor:
+    """Some voxels of (n, 3), at most a few from each cell, so that specks are met as well."""
+    shuffled = voxels[draws.permutation(len(voxels))]
+    cells = (shuffled // _CELL_MM) @ torch.tensor([1_000_000, 1_000, 1])
+    ordered, order = torch.sort(cells, stable=True)
+    _, counts = torch.unique_consecutive(ordered, return_counts=True)
+    starts = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    rank = torch.arange(len(ordered)) - starts
+    kept = order[rank < _PER_CELL]
+    return shuffled[kept[draws.permutation(len(kept))][:_CENTRES]]
+
+
+def head_name(number: int, *, seed: int, shape_files: Sequence[Path]) -> str:
+    """File name of head ``number``: a hash of all that it is made from."""
+    made_from = {
+        "source": hash_of_source(*_SOURCE),
+        "seed": seed,
+        "number": number,
+        "shapes": [hash_of_file(path) for path in shape_files],
+    }
+    return f"head-{hash_of_content(made_from)[:24]}.npz"
+
+
+def store_head(number: int, *, seed: int, shape_files: Sequence[Path], folder: Path) -> Path:
+    """Draw head ``number`` into ``folder``, or find it there; return its file."""
+    path = folder / head_name(number, seed=seed, shape_files=shape_files)
+    maps = path.with_suffix(".npy")
+    if path.is_file() and maps.is_file():
+        return path
+    rng = np.random.default_rng([seed, number])
+    draws = Draws(int(rng.integers(2**62)), device=torch.device("cpu"))
+    head = draw_stored_head(draws, shape_files)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Maps by themselves, so that they can be memory-mapped; the small file last: it says whole.
+    write_bytes(maps, _npy(head.maps.numpy()))
+    small = io.BytesIO()
+    np.savez(
+        small,
+        mosaic=head.mosaic.numpy(),
+        brain_centres=head.brain_centres.numpy(),
+        lesion_centres=head.lesion_centres.numpy(),
+    )
+    write_bytes(path, small.getvalue())
+    return path
+
+
+def _npy(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def load_head(path: Path) -> StoredHead:
+    """A head of :func:`store_head`, its maps memory-mapped."""
+    with np.load(path) as small:
+        arrays = {name: torch.from_numpy(small[name]) for name in small.files}
+    # Copy on write: torch wants writable memory, the file stays as it is.
+    maps = np.load(path.with_suffix(".npy"), mmap_mode="c")
+    return StoredHead(
+        maps=torch.from_numpy(maps),
+        mosaic=arrays["mosaic"],
+        brain_centres=arrays["brain_centres"],
+        lesion_centres=arrays["lesion_centres"],
+    )

@@ -1,0 +1,146 @@
+"""From tissue and lesions to intensities, and from these to what the network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lesion_dynamics.synthesis.fields import Draws, blur, shifted, thick_slices
+from lesion_dynamics.synthesis.look import Look, SequenceLook
+
+_BRIGHTEST, _BACKGROUND = 8.0, -4.0
+_TRIM, _MOST_ROUNDS = 3.0, 20
+_STANDARD_NORMAL_DISTANCE = 1.6832  # of the 20th and the 80th percentile
+
+
+@dataclass(frozen=True)
+class Tissues:
+    """What is needed to render a region; all (x, y, z) float32, lesion_label bool.
+
+    White, cortex, nuclei and fluid sum to 1 in the brain. ventricle is a part of fluid;
+    ventricle_coat and lesion_surroundings are ventricle and lesion_label blurred by 0.8 and 2.5 mm.
+    """
+
+    white: Tensor
+    cortex: Tensor
+    nuclei: Tensor
+    fluid: Tensor
+    ventricle: Tensor
+    brain: Tensor
+    depth_mm: Tensor
+    ventricle_distance_mm: Tensor
+    side_mm: Tensor
+    lesion_label: Tensor
+    lesion_brightness: Tensor
+    lesion_surroundings: Tensor
+    ventricle_coat: Tensor
+
+
+def render(tissues: Tissues, look: Look, draws: Draws) -> dict[str, Tensor]:
+    """FLAIR and T1w intensities, (x, y, z), not normalised and not masked."""
+    shape = tissues.white.shape
+    shared = _Shared(
+        fine=draws.field(shape, scale=1.4),
+        patches=draws.field(shape, scale=11.0),
+        white=draws.field(shape, scale=3.0),
+        dirty=draws.field(shape, scale=16.0).clamp(min=0),
+        spots=draws.field(shape, scale=3.0),
+    )
+    return {
+        "FLAIR": _sequence(tissues, look.flair, shared, draws),
+        "T1w": _sequence(tissues, look.t1w, shared, draws),
+    }
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Fields that both sequences show."""
+
+    fine: Tensor
+    patches: Tensor
+    white: Tensor
+    dirty: Tensor
+    spots: Tensor
+
+
+def _sequence(tissues: Tissues, look: SequenceLook, shared: _Shared, draws: Draws) -> Tensor:
+    shape = tissues.white.shape
+    near = tissues.ventricle_distance_mm
+    white = (
+        1 + look.white_texture * shared.white + look.dirty * shared.dirty * torch.exp(-near / 25)
+    )
+    white = white + look.cap / (1 + (near / 3.5) ** 2)
+    cortex = look.cortex * (
+        1 + look.cortex_texture * shared.fine + look.cortex_patches * shared.patches
+    )
+    nuclei = look.nuclei * (1 + 0.5 * look.white_texture * shared.white)
+    fluid = torch.full_like(white, look.fluid)
+    if look.flow > 0:
+        fluid = fluid + look.flow * (shared.spots - 1.2).clamp(0, 1)
+    plexus = (tissues.ventricle > 0.7) & (shared.spots > 1.0)
+    fluid = torch.where(plexus, look.choroid, fluid)
+    residue = (tissues.depth_mm < look.residue_mm) & (shared.spots > look.residue_from)
+    fluid = torch.where(residue, look.residue, fluid)
+    signal = (
+        tissues.white * white
+        + tissues.cortex * cortex
+        + tissues.nuclei * nuclei
+        + tissues.fluid * fluid
+    )
+    if look.rim > 0:
+        coat = tissues.ventricle_coat * (1 - tissues.fluid)
+        signal = signal + look.rim * (2.5 * coat).clamp(0, 1) * (0.7 + 0.3 * shared.patches).clamp(
+            0, 1.3
+        )
+    if look.septum > 0:
+        midline = ((2.5 - tissues.side_mm) / 1.5).clamp(0, 1) * ((5.0 - near) / 2).clamp(0, 1)
+        signal = signal + look.septum * midline * (1 - tissues.fluid)
+    # Lesions: brighter by their own factor, uneven inside, fading at their edge.
+    core = blur(tissues.lesion_label, [look.edge_voxels] * 3)
+    if look.halo > 0:
+        core = torch.maximum(core, look.halo * (2 * tissues.lesion_surroundings).clamp(max=1.0))
+    ill = 1 + look.lesion * tissues.lesion_brightness * (1 + 0.12 * shared.white)
+    ill = ill * (1 - tissues.fluid) + look.fluid * tissues.fluid
+    signal = signal + core * (ill - signal)
+    signal = blur(shifted(signal, look.shift_voxels), look.blur_voxels)
+    if look.slice_voxels > 1:
+        signal = thick_slices(
+            signal, axis=look.slice_axis, thickness=look.slice_voxels, phase=look.slice_phase
+        )
+    signal = signal * (1 + look.bias * draws.field(shape, scale=55.0)).clamp(0.4, 1.8)
+    noise = draws.noise(shape)
+    if look.noise_blur > 0:
+        noise = blur(noise, [look.noise_blur] * 3)
+        noise = noise / noise.std()
+    return (signal + look.noise * noise).clamp(min=0.0) ** look.gamma
+
+
+def centre_and_scale(values: Tensor) -> tuple[float, float]:
+    """What :func:`preprocessing.intensity.normalise_intensities` takes from a brain's voxels.
+
+    values : (n,) intensities inside the brain.
+    """
+    ordered = values.sort().values
+    centre, scale = _median_and_scale(ordered)
+    counted = len(ordered)
+    for _ in range(_MOST_ROUNDS):
+        kept = ordered[(ordered >= centre - _TRIM * scale) & (ordered <= centre + _TRIM * scale)]
+        if len(kept) in (0, counted):
+            break
+        counted = len(kept)
+        centre, scale = _median_and_scale(kept)
+    return centre, scale
+
+
+def _median_and_scale(ordered: Tensor) -> tuple[float, float]:
+    last = len(ordered) - 1
+    low, middle, high = (float(ordered[round(share * last)]) for share in (0.2, 0.5, 0.8))
+    return middle, max((high - low) / _STANDARD_NORMAL_DISTANCE, 1e-6)
+
+
+def as_input(intensities: Tensor, visible: Tensor, *, centre: float, scale: float) -> Tensor:
+    """Normalised, cut at the range of the network's input, background where not visible."""
+    z = ((intensities - centre) / scale).clamp(_BACKGROUND, _BRIGHTEST)
+    return torch.where(visible, z, _BACKGROUND)

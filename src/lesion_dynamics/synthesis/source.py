@@ -1,0 +1,110 @@
+"""Synthetic scans as a source of training patches, alone or beside labelled scans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.settings.segmenter import SegmenterSettings
+from lesion_dynamics.synthesis.fields import Draws
+from lesion_dynamics.synthesis.head import GRID
+from lesion_dynamics.synthesis.head_store import StoredHead, load_head
+from lesion_dynamics.synthesis.patch_drawing import MARGIN, draw_patch
+
+SEQUENCES = ("FLAIR", "T1w")
+SPACING_MM = 1.0
+_OPEN_HEADS = 16  # memory-mapped at a time in each process
+
+
+class _Source(Protocol):
+    def patch(
+        self, number: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.generic], NDArray[np.generic]]: ...
+
+
+def require_synthesisable(segmenter: SegmenterSettings, *, patch_voxels: int) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises
+    ------
+    ConfigurationError : another grid or another sequence than those drawn, or a patch that is
+        larger than a head.
+    """
+    unknown = [name for name in segmenter.sequences if name not in SEQUENCES]
+    if unknown:
+        raise ConfigurationError(
+            f"the synthesis draws {' and '.join(SEQUENCES)}, not {', '.join(unknown)}",
+            where="segmenter.sequences",
+            remedy="Leave these sequences out, or set synthesis.share=0.",
+        )
+    if segmenter.spacing_mm != SPACING_MM:
+        raise ConfigurationError(
+            f"the synthesis draws scans of {SPACING_MM} mm, not {segmenter.spacing_mm} mm",
+            where="segmenter.spacing_mm",
+            remedy=f"Set segmenter.spacing_mm={SPACING_MM}, or synthesis.share=0.",
+        )
+    if patch_voxels + 2 * MARGIN > min(GRID):
+        raise ConfigurationError(
+            f"patches of {patch_voxels} voxels do not fit into a drawn head",
+            where="patch.size_voxels",
+            remedy=f"At most {min(GRID) - 2 * MARGIN}.",
+        )
+
+
+class SyntheticScans:
+    """Patches of stored heads, each with contrasts, artefacts and noise of its own.
+
+    heads : files of :mod:`lesion_dynamics.synthesis.head_store`.
+    """
+
+    def __init__(
+        self,
+        heads: Sequence[Path],
+        *,
+        sequences: Sequence[str],
+        size_voxels: int,
+        lesion_fraction: float,
+    ) -> None:
+        self._heads = tuple(heads)
+        self._channels = [SEQUENCES.index(name) for name in sequences]
+        self._size_voxels = size_voxels
+        self._lesion_fraction = lesion_fraction
+
+    def patch(
+        self,
+        number: int,  # noqa: ARG002  the draws say it all
+        rng: np.random.Generator,
+    ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+        """Channels (sequences, n, n, n) float32 in z units, reference (1, n, n, n) of 0 and 1."""
+        head = _opened(self._heads[int(rng.integers(len(self._heads)))])
+        draws = Draws(int(rng.integers(2**62)), device=torch.device("cpu"))
+        channels, reference = draw_patch(
+            head, draws, size_voxels=self._size_voxels, lesion_fraction=self._lesion_fraction
+        )
+        return channels[self._channels].numpy(), reference.numpy()
+
+
+class MixedSource:
+    """Patches of two sources, the first with probability ``share``."""
+
+    def __init__(self, first: _Source, second: _Source, *, share: float) -> None:
+        self._first, self._second, self._share = first, second, share
+
+    def patch(
+        self, number: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+        """A patch of one of the two."""
+        chosen = self._first if rng.random() < self._share else self._second
+        return chosen.patch(number, rng)
+
+
+@lru_cache(maxsize=_OPEN_HEADS)
+def _opened(path: Path) -> StoredHead:
+    return load_head(path)

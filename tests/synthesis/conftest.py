@@ -1,0 +1,30 @@
+"""One drawn head, shared: drawing takes seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lesion_dynamics.synthesis.fields import Draws
+from lesion_dynamics.synthesis.head import Head, draw_head
+from lesion_dynamics.synthesis.head_store import StoredHead, load_head, store_head
+
+CPU = torch.device("cpu")
+SEED = 12
+
+
+@pytest.fixture(scope="session")
+def head() -> Head:
+    return draw_head(Draws(3, device=CPU))
+
+
+@pytest.fixture(scope="session")
+def head_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return store_head(0, seed=SEED, shape_files=(), folder=tmp_path_factory.mktemp("heads"))
+
+
+@pytest.fixture(scope="session")
+def stored(head_file: Path) -> StoredHead:
+    return load_head(head_file)

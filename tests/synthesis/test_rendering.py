@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lesion_dynamics.preprocessing.intensity import normalise_intensities
+from lesion_dynamics.settings.preprocessing import IntensitySettings
+from lesion_dynamics.synthesis.fields import Draws, blur
+from lesion_dynamics.synthesis.head import GRID
+from lesion_dynamics.synthesis.head_store import StoredHead
+from lesion_dynamics.synthesis.look import Look, SequenceLook, draw_look
+from lesion_dynamics.synthesis.patch_drawing import whole_brain_intensities
+from lesion_dynamics.synthesis.rendering import Tissues, as_input, centre_and_scale, render
+
+CPU = torch.device("cpu")
+
+
+def plain(look: SequenceLook) -> SequenceLook:
+    """The same contrasts without anything else."""
+    return replace(
+        look, halo=0.0, edge_voxels=0.0, rim=0.0, cap=0.0, septum=0.0, dirty=0.0,
+        cortex_texture=0.0, cortex_patches=0.0, white_texture=0.0, flow=0.0,
+        blur_voxels=(0.0, 0.0, 0.0), slice_voxels=1.0, bias=0.0, noise=0.0, noise_blur=0.0,
+        gamma=1.0, shift_voxels=(0.0, 0.0, 0.0), residue_from=99.0, choroid=look.fluid,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tissues(stored: StoredHead) -> Tissues:
+    """A cube in the middle of the head, with a lesion of 8 x 8 x 8 mm in white matter."""
+    size = 64
+    found = stored.tissues([(n - size) // 2 for n in GRID], size)
+    # Where white matter is widest: the lesion then lies in it alone.
+    whiteness = blur(found.white, [3.0] * 3)[8:-8, 8:-8, 8:-8]
+    x, y, z = (int(i) + 8 for i in np.unravel_index(int(whiteness.argmax()), whiteness.shape))
+    label = torch.zeros((size,) * 3)
+    label[x - 4 : x + 4, y - 4 : y + 4, z - 4 : z + 4] = 1
+    return replace(found, lesion_label=label, lesion_brightness=torch.full((size,) * 3, 1.2))
+
+
+def test_a_lesion_has_its_contrast_over_white_matter(tissues: Tissues) -> None:
+    look = draw_look(Draws(1, device=CPU))
+    look = Look(plain(look.flair), replace(plain(look.t1w), lesion=-0.3), fluid_removed=False)
+    images = render(tissues, look, Draws(2, device=CPU))
+    inside = (tissues.lesion_label > 0) & (tissues.white > 0.9)
+    assert inside.any()
+    expected = 1 + 1.2 * look.flair.lesion * (1 + 0.12 * 0)
+    # Brightness is uneven inside a lesion by about an eighth.
+    assert float(images["FLAIR"][inside].mean()) == pytest.approx(expected, rel=0.1)
+    assert float(images["T1w"][inside].mean()) == pytest.approx(1 - 1.2 * 0.3, rel=0.1)
+    white = (tissues.white > 0.99) & (tissues.lesion_label == 0)
+    torch.testing.assert_close(
+        images["FLAIR"][white], torch.ones(int(white.sum())), atol=0.02, rtol=0
+    )
+
+
+def test_artefacts_add_what_they_say(tissues: Tissues) -> None:
+    look = draw_look(Draws(1, device=CPU))
+    base = Look(plain(look.flair), plain(look.t1w), fluid_removed=False)
+    noisy = replace(base, flair=replace(base.flair, noise=0.05))
+    difference = render(tissues, noisy, Draws(3, device=CPU))["FLAIR"]
+    difference = difference - render(tissues, base, Draws(3, device=CPU))["FLAIR"]
+    bright = tissues.white > 0.9
+    assert float(difference[bright].std()) == pytest.approx(0.05, rel=0.05)
+
+
+def test_patches_are_normalised_as_their_whole_brain_would_be(stored: StoredHead) -> None:
+    """The mosaic against the preprocessing of real scans on whole renderings of the head."""
+    settings = IntensitySettings(lower_percentile=20.0, upper_percentile=80.0)
+    whole = stored.tissues([0, 16, 0], 160)
+    brain = (whole.brain > 0.5).numpy()
+    place = np.flatnonzero(brain)[::200]
+    centre_errors, scale_errors = [], []
+    for seed in (1, 2, 3):
+        look = replace(draw_look(Draws(seed, device=CPU)), fluid_removed=False)
+        image = render(whole, look, Draws(100 + seed, device=CPU))["FLAIR"].numpy()
+        z = normalise_intensities(image, brain, settings=settings)
+        slope, offset = np.polyfit(image.ravel()[place], z.ravel()[place], 1)
+        values = whole_brain_intensities(stored, look, Draws(seed, device=CPU))["FLAIR"]
+        centre, scale = centre_and_scale(values)
+        centre_errors.append((centre + offset / slope) * slope)
+        scale_errors.append(np.log(scale * slope))
+    assert np.median(np.abs(centre_errors)) < 0.3
+    assert np.median(np.abs(scale_errors)) < 0.15
+    assert abs(np.median(scale_errors)) < 0.1
+
+
+def test_the_robust_scale_is_the_one_of_the_preprocessing() -> None:
+    values = np.random.default_rng(1).standard_normal(40_000).astype(np.float32)
+    values = np.concatenate([values, np.full(4_000, -9, np.float32)]) * 3 + 7
+    z = normalise_intensities(
+        values, np.ones(len(values), bool),
+        settings=IntensitySettings(lower_percentile=20.0, upper_percentile=80.0),
+    )  # fmt: skip
+    centre, scale = centre_and_scale(torch.from_numpy(values))
+    np.testing.assert_allclose((values - centre) / scale, z, atol=2e-3)
+
+
+def test_what_is_not_visible_is_background() -> None:
+    values = torch.tensor([1.0, 2.0, 99.0])
+    visible = torch.tensor([False, True, True])
+    z = as_input(values, visible, centre=1.0, scale=0.5)
+    assert z.tolist() == [-4.0, 2.0, 8.0]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import composed
+from tests.synthesis.conftest import SEED
+
+from lesion_dynamics.errors import CohortError, ConfigurationError
+from lesion_dynamics.settings.segmenter import SegmenterSettings
+from lesion_dynamics.settings.synthesis import SynthesisSettings
+from lesion_dynamics.synthesis.head_store import head_name, load_head, store_head
+from lesion_dynamics.synthesis.lesion_shapes import load_shapes, shape_files
+from lesion_dynamics.synthesis.source import (
+    MixedSource,
+    SyntheticScans,
+    require_synthesisable,
+)
+
+ORIGIN_MM = (-78.0, -113.0, -72.0)
+
+
+def source(head_file: Path, *sequences: str, lesion_fraction: float = 1.0) -> SyntheticScans:
+    return SyntheticScans(
+        [head_file], sequences=sequences, size_voxels=32, lesion_fraction=lesion_fraction
+    )
+
+
+def test_a_patch_depends_on_its_draws_alone(head_file: Path) -> None:
+    both = source(head_file, "FLAIR", "T1w")
+    first = both.patch(0, np.random.default_rng([1, 5]))
+    again = both.patch(7, np.random.default_rng([1, 5]))
+    other = both.patch(0, np.random.default_rng([1, 6]))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert np.abs(first[0] - other[0]).max() > 0.1
+
+
+def test_sequences_come_in_the_order_asked_for(head_file: Path) -> None:
+    flair_first, _ = source(head_file, "FLAIR", "T1w").patch(0, np.random.default_rng(3))
+    t1w_first, _ = source(head_file, "T1w", "FLAIR").patch(0, np.random.default_rng(3))
+    np.testing.assert_array_equal(flair_first, t1w_first[::-1])
+    alone, _ = source(head_file, "FLAIR").patch(0, np.random.default_rng(3))
+    np.testing.assert_array_equal(alone, flair_first[:1])
+
+
+def test_channels_are_in_range_and_lesions_are_bright(head_file: Path) -> None:
+    excess = []
+    for number in range(12):
+        channels, reference = source(head_file, "FLAIR").patch(
+            number, np.random.default_rng([9, number])
+        )
+        assert channels.shape == (1, 32, 32, 32)
+        assert channels.min() >= -4.0
+        assert channels.max() <= 8.0
+        assert set(np.unique(reference)) <= {0.0, 1.0}
+        inside = reference > 0
+        if inside.sum() > 20:
+            brain = (channels > -4.0) & ~inside
+            excess.append(float(channels[inside].mean() - channels[brain].mean()))
+    assert len(excess) >= 4
+    assert np.median(excess) > 0.5
+
+
+def test_a_mixture_keeps_its_share() -> None:
+    class Constant:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def patch(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+            return np.full((1, 1, 1, 1), self.value), np.zeros((1, 1, 1, 1))
+
+    mixed = MixedSource(Constant(1.0), Constant(0.0), share=0.3)
+    rng = np.random.default_rng(0)
+    drawn = [float(mixed.patch(n, rng)[0].item()) for n in range(2000)]
+    assert np.mean(drawn) == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_stored_head_is_found_again_and_named_by_what_made_it(head_file: Path) -> None:
+    stamp = head_file.stat().st_mtime_ns
+    assert store_head(0, seed=SEED, shape_files=(), folder=head_file.parent) == head_file
+    assert head_file.stat().st_mtime_ns == stamp
+    assert head_name(0, seed=SEED + 1, shape_files=()) != head_file.name
+    assert head_name(1, seed=SEED, shape_files=()) != head_file.name
+
+
+def test_places_to_cut_lie_where_they_say(head_file: Path) -> None:
+    head = load_head(head_file)
+    names = ("white", "cortex", "nuclei", "fluid", "ventricle", "brain")
+    brain = head.maps[names.index("brain")]
+    assert bool((brain[tuple(head.brain_centres.T)] == 255).all())
+    label = head.maps[9]
+    assert len(head.lesion_centres) > 0
+    assert bool((label[tuple(head.lesion_centres.T)] == 255).all())
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("segmenter.spacing_mm=1.5", "spacing_mm"),
+        ("segmenter.sequences=[FLAIR,T2w]", "T2w"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(override: str, words: str) -> None:
+    values = composed(
+        "train", "segmenter.spacing_mm=1.0", "segmenter.optional_sequences=[]", override
+    )
+    with pytest.raises(ConfigurationError, match=words):
+        require_synthesisable(
+            SegmenterSettings.model_validate(values["segmenter"]), patch_voxels=64
+        )
+
+
+def test_a_patch_larger_than_a_head_is_refused() -> None:
+    values = composed("train", "segmenter.spacing_mm=1.0")
+    with pytest.raises(ConfigurationError, match="patch"):
+        require_synthesisable(
+            SegmenterSettings.model_validate(values["segmenter"]), patch_voxels=152
+        )
+
+
+def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="no lesion mask"):
+        shape_files(SynthesisSettings(shapes=tmp_path))
+
+
+@pytest.mark.real_data
+def test_real_shapes_keep_their_volume_and_leave_out_whom_they_should() -> None:
+    folder = Path(os.environ.get("OPEN_MS_DATA", "../shared/open_ms_data"))
+    if not (folder / "cross_sectional").is_dir():
+        pytest.skip("the open MS data are not there (OPEN_MS_DATA)")
+    files = shape_files(SynthesisSettings(shapes=folder, left_out=("patient26",)))
+    assert all("patient26" not in str(path) for path in files)
+    one = next(path for path in files if path.parent.name == "patient02")
+    # 1,381 mm3 in upstream's mask, all of it inside the template's grid.
+    assert int(load_shapes((one,), ORIGIN_MM).sum()) == 1381
