@@ -8,7 +8,7 @@ from tests.segmenter.training_scan_files import NO_AUGMENTATION, PATCH
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
-from lesion_dynamics.segmenter.patches import PatchDataset, PatchNumbers, cut
+from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset, PatchNumbers, cut
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import AugmentationSettings, PatchSettings
 
@@ -23,7 +23,9 @@ def dataset(
     augmentation: AugmentationSettings = NO_AUGMENTATION,
 ) -> PatchDataset:
     return PatchDataset(
-        scans, patch=patch, augmentation=PatchAugmentation(augmentation, **BOTH), seed=seed
+        LabelledScans(scans, patch=patch, seed=seed),
+        augmentation=PatchAugmentation(augmentation, **BOTH),
+        seed=seed,
     )
 
 
@@ -65,8 +67,8 @@ def test_without_lesion_centres_most_patches_hold_none(scans: list[TrainingScan]
 
 
 def test_every_scan_is_seen_equally_often(scans: list[TrainingScan]) -> None:
-    patches = dataset(scans)
-    turns = [[patches._scan_index(3 * turn + place) for place in range(3)] for turn in range(20)]
+    patches = LabelledScans(scans, patch=PATCH, seed=1)
+    turns = [[patches.scan_index(3 * turn + place) for place in range(3)] for turn in range(20)]
     assert all(sorted(turn) == [0, 1, 2] for turn in turns)
     assert len({tuple(turn) for turn in turns}) > 1
 

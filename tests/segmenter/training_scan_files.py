@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lesion_dynamics.segmenter.training_scans import TrainingScan
+from lesion_dynamics.segmenter.training_scans import TrainingScan, lesion_by_lesion
 from lesion_dynamics.settings.training import AugmentationSettings, PatchSettings
 
 NO_AUGMENTATION = AugmentationSettings(
@@ -29,6 +29,9 @@ def write_scan(folder: Path, number: int, *, lesion: bool) -> TrainingScan:
         reference[10:12, 12:15, 9:11] = 1
     np.save(folder / "channels.npy", np.stack([ramp, -ramp / 2]).astype(np.float16))
     np.save(folder / "reference.npy", reference)
-    np.save(folder / "lesion_voxels.npy", np.argwhere(reference).astype(np.int16))
+    voxels, sizes = lesion_by_lesion(reference)
+    np.save(folder / "lesion_voxels.npy", voxels)
+    np.save(folder / "lesion_sizes.npy", sizes)
+    np.save(folder / "lookalike_voxels.npy", np.array([[4, 20, 5]], dtype=np.int16))
     np.save(folder / "brain_voxels.npy", np.argwhere(np.ones(shape)).astype(np.int16))
     return TrainingScan(f"sub-{number:02d}", "ses-01", folder)

@@ -27,6 +27,8 @@ _SOURCE = (
     "preprocessing",
     "segmenter",
     "cohort/splits",
+    "settings/losses",
+    "settings/networks",
     "settings/preprocessing",
     "settings/segmenter",
     "settings/training",

@@ -103,8 +103,8 @@ def _fit(
     def listener(metrics: Mapping[str, float], step: int) -> None:
         tracked.log_metrics(metrics, step=step)
 
-    best = fit(module, data, settings, run_folder=plan.run_folder, listener=listener)
-    load_weights(module, best)
+    fitted = fit(module, data, settings, run_folder=plan.run_folder, listener=listener)
+    load_weights(module, fitted.checkpoint)
     return module
 
 
