@@ -18,8 +18,11 @@ NO_AUGMENTATION = AugmentationSettings(
 PATCH = PatchSettings(size_voxels=16, lesion_fraction=1.0, batch=2)
 
 
-def write_scan(folder: Path, number: int, *, lesion: bool) -> TrainingScan:
-    """24 x 28 x 20 voxels; FLAIR holds its own voxel number, T1w minus that."""
+def write_scan(folder: Path, number: int, *, lesion: bool, speck: bool = False) -> TrainingScan:
+    """24 x 28 x 20 voxels; FLAIR holds its own voxel number, T1w minus half of that.
+
+    lesion : of 12 voxels. speck : a further lesion of one voxel, in the far corner.
+    """
     folder = folder / f"scan{number}"
     folder.mkdir()
     shape = (24, 28, 20)
@@ -27,6 +30,8 @@ def write_scan(folder: Path, number: int, *, lesion: bool) -> TrainingScan:
     reference = np.zeros(shape, dtype=np.uint8)
     if lesion:
         reference[10:12, 12:15, 9:11] = 1
+    if speck:
+        reference[2, 2, 2] = 1
     np.save(folder / "channels.npy", np.stack([ramp, -ramp / 2]).astype(np.float16))
     np.save(folder / "reference.npy", reference)
     voxels, sizes = lesion_by_lesion(reference)

@@ -98,10 +98,7 @@ class PatchAugmentation:
             unit = thick_slices(unit, axis=axis, factor=1.0 + share * (settings.slice_factor - 1.0))
         if draw.happens(settings.blur):
             unit = torch.cat(
-                [
-                    gaussian_blur(one[None], draw.share(3) * settings.blur_std_voxels)
-                    for one in unit
-                ]
+                [gaussian_blur(one[None], draw.share(3) * settings.blur_std_voxels) for one in unit]
             )
         if draw.happens(settings.noise):
             deviations = draw.share(len(unit)) * (settings.noise_std / _RANGE_Z)

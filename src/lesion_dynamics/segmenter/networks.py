@@ -82,9 +82,7 @@ class LesionNetwork(nn.Module):
         Less memory for more time; the gradients are the same.
         """
         for block in _outermost(self.backbone):
-            block.forward = functools.partial(  # type: ignore[method-assign]
-                checkpoint, block.forward, use_reentrant=False
-            )
+            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def build_network(settings: NetworkSettings, *, input_channels: int) -> LesionNetwork:
@@ -99,7 +97,7 @@ def build_network(settings: NetworkSettings, *, input_channels: int) -> LesionNe
 def _levels(features: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
     if isinstance(features, Tensor):
         # DynUNet stacks its levels, enlarged by itself: (batch, levels, channels, x, y, z).
-        return features.unbind(dim=1) if features.ndim == 6 else [features]  # noqa: PLR2004
+        return features.unbind(dim=1) if features.ndim == 6 else [features]
     return features
 
 

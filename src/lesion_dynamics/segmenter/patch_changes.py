@@ -49,7 +49,7 @@ def resample_about_centre(patch: Tensor, matrix: Tensor, *, nearest: bool) -> Te
 
 
 def bias_field(size: int, coefficients: Tensor) -> Tensor:
-    """exp of a polynomial of x, y, z in [-1, 1], (size, size, size); see `BIAS_FIELD_TERMS`."""
+    """Exp of a polynomial of x, y, z in [-1, 1], (size, size, size); see `BIAS_FIELD_TERMS`."""
     order = BIAS_FIELD_ORDER + 1
     cube = torch.zeros(order, order, order)
     for (i, j, k), coefficient in zip(BIAS_FIELD_TERMS, coefficients.tolist(), strict=True):
@@ -64,7 +64,7 @@ def bias_field(size: int, coefficients: Tensor) -> Tensor:
 def along_axis(patch: Tensor, matrix: Tensor, axis: int) -> Tensor:
     """Apply an (n, n) matrix to every line of voxels along a spatial axis (0, 1, 2)."""
     size = patch.shape[-1]
-    if axis == 2:  # noqa: PLR2004
+    if axis == 2:
         return patch @ matrix.T
     if axis == 1:
         return matrix @ patch

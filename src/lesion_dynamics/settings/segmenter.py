@@ -60,7 +60,9 @@ class SegmenterSettings(Strict):
     def _window_fits_the_network(self) -> SegmenterSettings:
         divisor = self.network.divisor
         if any(size % divisor for size in self.window.size_voxels):
-            raise ValueError(f"window.size_voxels of {self.network.name} are multiples of {divisor}")
+            raise ValueError(
+                f"window.size_voxels of {self.network.name} are multiples of {divisor}"
+            )
         return self
 
     @property
