@@ -91,7 +91,7 @@ KNOBS: list[tuple[str, tuple[str, ...]]] = [
     ("loss=blob", ()),
     ("loss.blob_weight=3", ("loss=blob",)),
     ("patch.lesion_fraction=0.0", ()),
-    ("patch.lesion_size_power=0.0", ("patch.lesion_fraction=1.0",)),
+    ("patch.lesion_size_power=0.0", ("patch.lesion_fraction=1.0", "seed=2")),
     ("patch.lookalike_fraction=1.0", ("patch.lesion_fraction=0.0",)),
     ("patch.batch=1", ()),
     ("patch.size_voxels=24", ()),
