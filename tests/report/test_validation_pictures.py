@@ -53,7 +53,9 @@ def example() -> Example:
     flair = np.random.default_rng(1).normal(100, 10, (20, 24, 18)).astype(np.float32)
     reference = np.zeros(flair.shape, dtype=np.uint8)
     reference[5:9, 5:9, 8:10] = 1
-    return Example("worst: Dice 0.10", Image(flair, np.eye(4)), reference, np.roll(reference, 2, axis=0))
+    return Example(
+        "worst: Dice 0.10", Image(flair, np.eye(4)), reference, np.roll(reference, 2, axis=0)
+    )
 
 
 def test_the_same_scans_give_the_same_bytes_and_another_mask_others(

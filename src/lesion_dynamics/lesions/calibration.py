@@ -72,7 +72,7 @@ def reliability(
     bins = len(PROBABILITY_BIN_EDGES) - 1
     return Reliability(
         voxel_count=np.bincount(place, minlength=bins),
-        probability_sum=np.bincount(place, weights=values, minlength=bins),
+        probability_sum=np.bincount(place, weights=values, minlength=bins).astype(np.float64),
         lesion_count=np.bincount(place[lesion], minlength=bins),
     )
 

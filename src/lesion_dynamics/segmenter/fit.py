@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import safetensors.torch
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.trainer.states import TrainerStatus
 
@@ -101,6 +102,11 @@ def fit(
             raise
     best = run_folder / BEST_CHECKPOINT
     return Fitted(best if best.is_file() else last, metrics.history)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that records and evaluates; of one, it is."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def load_weights(module: LesionModule, checkpoint: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -43,9 +45,17 @@ class LesionModule(pl.LightningModule):
         if settings.trainer.activation_checkpointing:
             self.network.recompute_activations()
         self._loss = build_loss(settings.loss)
-        decay = settings.optimiser.weight_average_decay
-        self.average = WeightAverage(self.network, decay=decay) if decay else None
+        self.average = self._fresh_average()
         self._agreements: list[Agreement] = []
+
+    def _fresh_average(self) -> WeightAverage | None:
+        decay = self.settings.optimiser.weight_average_decay
+        return WeightAverage(self.network, decay=decay) if decay else None
+
+    def start_from(self, weights: Path) -> None:
+        """Begin with the weights of a model version, safetensors, instead of fresh ones."""
+        safetensors.torch.load_model(self.network, weights, strict=True)
+        self.average = self._fresh_average()
 
     def chosen_precision(self) -> Precision:
         """The arithmetic of training and validation on the device in use."""
