@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lesion_dynamics.report.sweep_comparison import compare, draw_comparison, setting_of
+from lesion_dynamics.report.sweep_comparison import compare, draw_comparison, settings_of
 
 
 @pytest.fixture
@@ -22,10 +22,11 @@ def trainings() -> pd.DataFrame:
     )
 
 
-def test_seeds_are_pooled_and_other_overrides_are_not() -> None:
-    assert setting_of(["seed=2", "segmenter=unet"]) == "segmenter=unet"
-    assert setting_of(["split_seed=2", "seed=1"]) == "split_seed=2"
-    assert setting_of(["seed=3"]) == "default"
+def test_seeds_are_pooled_and_what_all_trainings_share_is_left_out() -> None:
+    sweep = [["seed=1", "loss=blob", "fold=1"], ["seed=2", "loss=blob", "fold=2"]]
+    assert settings_of(sweep) == ["fold=1", "fold=2"]
+    assert settings_of([["seed=1", "loss=blob"], ["seed=2", "loss=blob"]]) == ["default"] * 2
+    assert settings_of([["split_seed=2", "seed=1"]]) == ["split_seed=2"]
 
 
 def test_mean_and_spread_are_over_the_trainings_where_the_metric_is_defined(

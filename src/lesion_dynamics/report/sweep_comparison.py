@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,10 +22,16 @@ METRICS = {
 _SEED = "seed"
 
 
-def setting_of(overrides: list[str]) -> str:
-    """What distinguishes a training apart from its seed: its other overrides."""
-    kept = [one for one in overrides if one.partition("=")[0].lstrip("+~") != _SEED]
-    return " ".join(sorted(kept)) or "default"
+def settings_of(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """What distinguishes each training of a sweep from the others apart from its seed: its
+    overrides, but for the seed's and for those that every training has.
+    """
+    shared = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
+    return [
+        " ".join(sorted(one for one in own if one not in shared and one.partition("=")[0] != _SEED))
+        or "default"
+        for own in overrides
+    ]
 
 
 def compare(trainings: pd.DataFrame) -> pd.DataFrame:

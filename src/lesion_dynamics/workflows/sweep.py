@@ -77,7 +77,7 @@ def _compare(store: Any, parent: str, folder: Path) -> None:
         METRICS,
         compare,
         draw_comparison,
-        setting_of,
+        settings_of,
     )
 
     found = trainings_of(store, parent)
@@ -85,12 +85,14 @@ def _compare(store: Any, parent: str, folder: Path) -> None:
         return
     trainings = pd.DataFrame(
         {
-            "setting": setting_of(overrides),
+            "setting": setting,
             "overrides": " ".join(overrides),
             "run_id": run_id,
             **{metric: metrics.get(metric, float("nan")) for metric in METRICS},
         }
-        for overrides, run_id, metrics in found
+        for setting, (overrides, run_id, metrics) in zip(
+            settings_of([overrides for overrides, _, _ in found]), found, strict=True
+        )
     )
     comparison = compare(trainings)
     write_text(folder / "trainings.tsv", trainings.to_csv(sep="\t", index=False, na_rep="n/a"))
