@@ -10,13 +10,13 @@ from lesion_dynamics.workflows.command import refusals, run_command, typed
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def train(configuration: DictConfig) -> None:
-    """Validate the settings, then run."""
+def train(configuration: DictConfig) -> object:
+    """Validate the settings, then run; a sweep compares what comes back."""
     with refusals():
         settings = typed(configuration, TrainSettings)
         from lesion_dynamics.workflows.training import run  # only when settings are good
 
-        run(settings)
+        return run(settings)
 
 
 if __name__ == "__main__":

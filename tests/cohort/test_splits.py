@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lesion_dynamics.cohort.splits import split_participants
+from lesion_dynamics.cohort.splits import fold_of_participants, split_participants
 from lesion_dynamics.errors import CohortError
 
 
@@ -67,3 +67,31 @@ def test_a_participant_twice_is_refused():
     people = pd.concat([_participants(3, 3)] * 2)
     with pytest.raises(ValueError, match="two rows"):
         split_participants(people, validation_fraction=0.5, seed=0)
+
+
+def test_every_participant_validates_in_exactly_one_fold_and_folds_are_even() -> None:
+    people = pd.DataFrame(
+        {
+            "participant_id": [f"sub-{n:02d}" for n in range(23)],
+            "diagnosis": ["MS"] * 14 + ["NMOSD"] * 9,
+        }
+    )
+    splits = [fold_of_participants(people, folds=4, fold=fold, seed=3) for fold in (1, 2, 3, 4)]
+    validating = [who for split in splits for who in split.validation]
+    assert sorted(validating) == sorted(people["participant_id"])
+    assert all(set(s.training) | set(s.validation) == set(validating) for s in splits)
+    assert all(not set(s.training) & set(s.validation) for s in splits)
+    sizes = [len(split.validation) for split in splits]
+    assert max(sizes) - min(sizes) <= 1
+    for diagnosis, rows in people.groupby("diagnosis"):
+        counts = [len(set(rows["participant_id"]) & set(s.validation)) for s in splits]
+        assert max(counts) - min(counts) <= 1, diagnosis
+    shuffled = people.sample(frac=1, random_state=1)
+    assert fold_of_participants(shuffled, folds=4, fold=2, seed=3) == splits[1]
+    assert fold_of_participants(people, folds=4, fold=2, seed=4) != splits[1]
+
+
+def test_more_folds_than_participants_are_refused() -> None:
+    people = pd.DataFrame({"participant_id": ["sub-1", "sub-2"], "diagnosis": ["MS", "MS"]})
+    with pytest.raises(CohortError, match=r"2 participant.* cannot be dealt to 3 folds"):
+        fold_of_participants(people, folds=3, fold=1, seed=1)

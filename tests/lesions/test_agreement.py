@@ -178,3 +178,21 @@ def test_an_undefined_distance_is_counted_and_never_a_number():
 def test_no_number_of_a_summary_is_ever_nan():
     for agreements in ([], [_agreement(EMPTY, EMPTY, affine=np.eye(4))]):
         assert np.isfinite(list(summarise(agreements).values())).all()
+
+
+def test_precision_and_f1_by_size_pool_the_predicted_lesions_by_their_own_size():
+    """A cube of 27 found by 30 voxels, a line of 10 missed, a speck and a bar of 16 invented."""
+    reference = _mask(LINE_OF_10, CUBE_OF_27)
+    predicted = _mask(np.s_[8:11, 8:11, 8:11], np.s_[8, 8, 11:14], SPECK, np.s_[18, 2, 2:18])
+    found = _agreement(reference, predicted)
+    assert found.predicted_lesions_by_size == (1, 2, 0, 0)
+    assert found.true_predicted_lesions_by_size == (0, 1, 0, 0)
+    summary = summarise([found, found])
+    assert summary["lesion_precision_14_to_100_mm3"] == 0.5
+    assert summary["lesion_f1_14_to_100_mm3"] == pytest.approx(2 / 3)
+    assert summary["lesion_precision_under_14_mm3"] == 0
+    assert summary["lesion_f1_under_14_mm3"] == 0
+    assert summary["predicted_lesion_count_14_to_100_mm3"] == 4
+    # Nothing of this size in either mask: no ratio, and no F1.
+    assert summary["predicted_lesion_count_100_to_1000_mm3"] == 0
+    assert not {n for n in summary if n.endswith("_100_to_1000_mm3") and "count" not in n}

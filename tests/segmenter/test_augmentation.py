@@ -14,10 +14,10 @@ from lesion_dynamics.settings.training import AugmentationSettings
 def augment(
     settings: AugmentationSettings, channels: torch.Tensor, reference: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    torch.manual_seed(5)
-    return PatchAugmentation(settings, sequences=("FLAIR", "T1w"), optional_sequences=("T1w",))(
-        channels, reference
+    augmentation = PatchAugmentation(
+        settings, sequences=("FLAIR", "T1w"), optional_sequences=("T1w",)
     )
+    return augmentation(channels, reference, generator=torch.Generator().manual_seed(5))
 
 
 @pytest.fixture

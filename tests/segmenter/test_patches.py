@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
-from tests.segmenter.training_scan_files import NO_AUGMENTATION, PATCH
+from tests.segmenter.training_scan_files import NO_AUGMENTATION, PATCH, write_scan
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
-from lesion_dynamics.segmenter.patches import PatchDataset, PatchNumbers, cut
-from lesion_dynamics.segmenter.training_scans import TrainingScan
+from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset, PatchNumbers, cut
+from lesion_dynamics.segmenter.training_scans import (
+    TrainingScan,
+    lesion_by_lesion,
+    lookalike_voxels,
+)
 from lesion_dynamics.settings.training import AugmentationSettings, PatchSettings
 
 BOTH = {"sequences": ("FLAIR", "T1w"), "optional_sequences": ("T1w",)}
@@ -23,7 +29,9 @@ def dataset(
     augmentation: AugmentationSettings = NO_AUGMENTATION,
 ) -> PatchDataset:
     return PatchDataset(
-        scans, patch=patch, augmentation=PatchAugmentation(augmentation, **BOTH), seed=seed
+        LabelledScans(scans, patch=patch, seed=seed),
+        augmentation=PatchAugmentation(augmentation, **BOTH),
+        seed=seed,
     )
 
 
@@ -64,9 +72,67 @@ def test_without_lesion_centres_most_patches_hold_none(scans: list[TrainingScan]
     assert counts[1] == 40
 
 
+def test_lesions_are_chosen_by_voxels_or_each_alike(tmp_path: Path) -> None:
+    """Of a lesion of 12 voxels and a speck of one, far apart: 1 in 13 against 1 in 2."""
+    scan = write_scan(tmp_path, 0, lesion=True, speck=True)
+    shares = {}
+    for power in (1.0, 0.0):
+        patch = PatchSettings(size_voxels=8, lesion_fraction=1.0, lesion_size_power=power, batch=2)
+        source = LabelledScans([scan], patch=patch, seed=1)
+        places = [source._centre(scan, np.random.default_rng(n)) for n in range(300)]
+        shares[power] = np.mean([(place < 5).all() for place in places])
+    assert abs(shares[1.0] - 1 / 13) < 0.05
+    assert abs(shares[0.0] - 1 / 2) < 0.09
+
+
+def test_the_stated_share_of_patches_is_centred_on_look_alikes(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path, 0, lesion=True)
+    patch = PatchSettings(size_voxels=8, lesion_fraction=0.5, lookalike_fraction=0.3, batch=2)
+    source = LabelledScans([scan], patch=patch, seed=1)
+    places = np.array([source._centre(scan, np.random.default_rng(n)) for n in range(400)])
+    # The one look-alike voxel lies at (4, 20, 5); centres are moved by up to 2 voxels.
+    near = (np.abs(places - [4, 20, 5]) <= 2).all(axis=1).mean()
+    on_lesion = (np.abs(places - [10.5, 13, 9.5]) <= [2.5, 3, 2.5]).all(axis=1).mean()
+    assert abs(near - 0.3) < 0.07
+    assert abs(on_lesion - 0.5) < 0.08
+
+
+def test_lesion_voxels_stand_lesion_by_lesion() -> None:
+    reference = np.zeros((8, 8, 8), dtype=np.uint8)
+    reference[0, 0, 0] = reference[0, 7, 7] = reference[1, 0, 1] = reference[1, 7, 7] = 1
+    voxels, sizes = lesion_by_lesion(reference)
+    assert sizes.tolist() == [2, 2]
+    first, second = voxels[:2].tolist(), voxels[2:].tolist()
+    assert sorted([sorted(first), sorted(second)]) == [
+        [[0, 0, 0], [1, 0, 1]],
+        [[0, 7, 7], [1, 7, 7]],
+    ]
+    assert lesion_by_lesion(np.zeros((3, 3, 3), dtype=np.uint8))[0].shape == (0, 3)
+
+
+def test_look_alikes_are_the_brightest_voxels_away_from_lesions() -> None:
+    rng = np.random.default_rng(1)
+    flair = rng.normal(size=(20, 20, 20)).astype(np.float32)
+    reference = np.zeros(flair.shape, dtype=np.uint8)
+    reference[5:8, 5:8, 5:8] = 1
+    flair[5:8, 5:8, 5:8] = 9  # lesion
+    flair[8, 6, 6] = 8  # its rim
+    flair[15, 15, 15] = 7
+    flair[0] = 20  # outside the brain
+    brain = np.ones(flair.shape, dtype=bool)
+    brain[0] = False
+    found = lookalike_voxels(flair, reference, brain, spacing_mm=1.5)
+    assert [15, 15, 15] in found.tolist()
+    assert not {(6, 6, 6), (8, 6, 6)} & {tuple(one) for one in found.tolist()}
+    assert (found[:, 0] > 0).all()
+    assert abs(len(found) / brain.sum() - 0.02) < 0.002
+    empty = lookalike_voxels(flair, reference, np.zeros_like(brain), spacing_mm=1.5)
+    assert empty.shape == (0, 3)
+
+
 def test_every_scan_is_seen_equally_often(scans: list[TrainingScan]) -> None:
-    patches = dataset(scans)
-    turns = [[patches._scan_index(3 * turn + place) for place in range(3)] for turn in range(20)]
+    patches = LabelledScans(scans, patch=PATCH, seed=1)
+    turns = [[patches.scan_index(3 * turn + place) for place in range(3)] for turn in range(20)]
     assert all(sorted(turn) == [0, 1, 2] for turn in turns)
     assert len({tuple(turn) for turn in turns}) > 1
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lesion_dynamics.segmenter.training_scans import TrainingScan
+from lesion_dynamics.segmenter.training_scans import TrainingScan, lesion_by_lesion
 from lesion_dynamics.settings.training import AugmentationSettings, PatchSettings
 
 NO_AUGMENTATION = AugmentationSettings(
@@ -18,8 +18,11 @@ NO_AUGMENTATION = AugmentationSettings(
 PATCH = PatchSettings(size_voxels=16, lesion_fraction=1.0, batch=2)
 
 
-def write_scan(folder: Path, number: int, *, lesion: bool) -> TrainingScan:
-    """24 x 28 x 20 voxels; FLAIR holds its own voxel number, T1w minus that."""
+def write_scan(folder: Path, number: int, *, lesion: bool, speck: bool = False) -> TrainingScan:
+    """24 x 28 x 20 voxels; FLAIR holds its own voxel number, T1w minus half of that.
+
+    lesion : of 12 voxels. speck : a further lesion of one voxel, in the far corner.
+    """
     folder = folder / f"scan{number}"
     folder.mkdir()
     shape = (24, 28, 20)
@@ -27,8 +30,13 @@ def write_scan(folder: Path, number: int, *, lesion: bool) -> TrainingScan:
     reference = np.zeros(shape, dtype=np.uint8)
     if lesion:
         reference[10:12, 12:15, 9:11] = 1
+    if speck:
+        reference[2, 2, 2] = 1
     np.save(folder / "channels.npy", np.stack([ramp, -ramp / 2]).astype(np.float16))
     np.save(folder / "reference.npy", reference)
-    np.save(folder / "lesion_voxels.npy", np.argwhere(reference).astype(np.int16))
+    voxels, sizes = lesion_by_lesion(reference)
+    np.save(folder / "lesion_voxels.npy", voxels)
+    np.save(folder / "lesion_sizes.npy", sizes)
+    np.save(folder / "lookalike_voxels.npy", np.array([[4, 20, 5]], dtype=np.int16))
     np.save(folder / "brain_voxels.npy", np.argwhere(np.ones(shape)).astype(np.int16))
     return TrainingScan(f"sub-{number:02d}", "ses-01", folder)

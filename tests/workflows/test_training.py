@@ -10,8 +10,10 @@ import pytest
 import safetensors.torch
 import torch
 from tests.conftest import Workplace
+from tests.segmenter.test_fit import KNOBS
 
 from lesion_dynamics.cohort.reading import read_cohort
+from lesion_dynamics.cohort.splits import Split
 from lesion_dynamics.errors import ModelVersionError, ScanError
 from lesion_dynamics.model_version import ModelVersion, load_model_version
 from lesion_dynamics.preprocessing.prepare import prepare_scan
@@ -20,8 +22,17 @@ from lesion_dynamics.records.store import open_store
 from lesion_dynamics.segmenter import fit as fit_module
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter
+from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.training import run
-from lesion_dynamics.workflows.training_plan import plan_training
+from lesion_dynamics.workflows.training_plan import _training_key, plan_training
+
+
+def key_of(settings: TrainSettings) -> str:
+    """Key of a training on one scan: what it depends on beside the data."""
+    cohort = read_cohort(settings.cohort)
+    scan, other = (s for s in cohort.scans[:2])
+    split = Split((scan.participant_id,), (other.participant_id,))
+    return _training_key((scan,), split, cohort, settings, None)
 
 
 def weights_of(version: ModelVersion) -> bytes:
@@ -47,13 +58,20 @@ def test_a_training_ends_in_a_registered_version_without_a_pickle(
     stored = {
         path.suffix for path in (place.folder / "tracking/artifacts").rglob("*") if path.is_file()
     }
-    assert stored <= {".json", ".safetensors"}
+    assert stored <= {".json", ".safetensors", ".png", ".svg"}
     run_id = json.loads((place.folder / "models/lesion-segmenter/model_version.json").read_text())[
         "run_id"
     ]
     assert store.client.get_run(run_id).info.status == "FINISHED"
     logged = {item.path for item in store.client.list_artifacts(run_id)}
     assert {"configuration.json", "environment.json", "lineage.json", "split.json"} <= logged
+    pictures = {Path(item.path).name for item in store.client.list_artifacts(run_id, "pictures")}
+    assert {
+        f"{name}.png" for name in ("validation_examples", "learning_curves", "reliability")
+    } <= (pictures)
+    metrics = store.client.get_run(run_id).data.metrics
+    assert {"final_mean_dice", "final_MS_mean_volume_difference_mm3"} <= set(metrics)
+    assert version.manifest.validation["reliability"]
 
 
 def test_no_participant_is_on_both_sides_and_the_manifest_says_who_was_where(
@@ -137,35 +155,23 @@ def test_another_seed_gives_other_weights_and_the_next_number(
     assert weights_of(other) != weights_of(version)
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "optimiser.learning_rate=0.02",
-        "optimiser.weight_decay=5.0",
-        "optimiser.warmup_fraction=0.5",
-        "optimiser.gradient_clip_norm=0.001",
-        "loss.dice_weight=0.1",
-        "loss.cross_entropy_weight=0.1",
-        "patch.lesion_fraction=0.0",
-        "patch.batch=1",
-        "segmenter.network.residual=true",
-        "augmentation=none",
-    ],
-)
-def test_every_training_knob_names_another_training(workplace: Workplace, override: str) -> None:
-    """The weights themselves are compared for the knobs that are cheap to train with."""
-    assert (
-        plan_training(workplace.training()).key != plan_training(workplace.training(override)).key
-    )
-
-
-@pytest.mark.parametrize("override", ["optimiser.learning_rate=0.02", "loss.dice_weight=0.0"])
-def test_training_knobs_change_the_weights(
-    trained: tuple[Workplace, ModelVersion], tmp_path: Path, override: str
+@pytest.mark.parametrize(("knob", "beside"), KNOBS, ids=[knob for knob, _ in KNOBS])
+def test_every_knob_that_changes_the_weights_names_another_training(
+    knob: str, beside: tuple[str, ...], trained: tuple[Workplace, ModelVersion]
 ) -> None:
-    place, version = trained
-    other = run(place.training(override, f"output={tmp_path / 'other'}"))
-    assert weights_of(other) != weights_of(version)
+    """That the weights differ is shown in tests/segmenter/test_fit.py."""
+    place, _ = trained
+    assert key_of(place.training(*beside, knob)) != key_of(place.training(*beside))
+
+
+@pytest.mark.parametrize(
+    "knob", ["trainer.workers=2", "parent_run=abc", "processes=2", "split_seed=1"]
+)
+def test_knobs_of_the_machine_name_the_same_training(
+    knob: str, trained: tuple[Workplace, ModelVersion]
+) -> None:
+    place, _ = trained
+    assert key_of(place.training(knob)) == key_of(place.training())
 
 
 def test_a_flipped_bit_in_the_weights_is_refused(

@@ -60,5 +60,39 @@ def split_participants(
     return Split(tuple(sorted(training)), tuple(sorted(validation)))
 
 
+def fold_of_participants(participants: pd.DataFrame, *, folds: int, fold: int, seed: int) -> Split:
+    """One split of a cross-validation: the participants of one fold validate.
+
+    Within a diagnosis, participants are ordered by a hash of seed and id and dealt to the folds
+    in turn; the next diagnosis goes on with the next fold. So each participant validates in
+    exactly one fold, and folds differ by at most one participant, in all and of each diagnosis.
+
+    Parameters
+    ----------
+    participants : columns participant_id and diagnosis, one row a participant.
+    folds : 2 or more. fold : 1 to ``folds``.
+
+    Raises
+    ------
+    CohortError : fewer participants than folds.
+    ValueError : no such fold, or a participant twice.
+    """
+    if not 1 <= fold <= folds or folds < 2:
+        raise ValueError(f"there is no fold {fold} of {folds}")
+    if participants["participant_id"].duplicated().any():
+        raise ValueError("a participant has two rows")
+    if len(participants) < folds:
+        raise CohortError(
+            f"{len(participants)} participant(s) cannot be dealt to {folds} folds",
+            where=f"folds={folds}",
+            remedy="Ask for fewer folds.",
+        )
+    dealt: list[str] = []
+    for _, members in participants.groupby("diagnosis"):
+        dealt += sorted(members["participant_id"], key=lambda who: _rank(who, seed))
+    validation = dealt[fold - 1 :: folds]
+    return Split(tuple(sorted(set(dealt) - set(validation))), tuple(sorted(validation)))
+
+
 def _rank(participant_id: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}:{participant_id}".encode()).hexdigest()

@@ -52,6 +52,7 @@ class Agreement:
     reference_lesion_count, predicted_lesion_count, detected_lesion_count,
     true_predicted_lesion_count : the numbers behind the ratios.
     reference_lesions_by_size, detected_lesions_by_size : by `SIZE_BINS` of the reference lesion.
+    predicted_lesions_by_size, true_predicted_lesions_by_size : by those of the predicted lesion.
     surface_distance_asked : whether ``hd95_mm`` was computed at all.
     """
 
@@ -70,6 +71,8 @@ class Agreement:
     true_predicted_lesion_count: int
     reference_lesions_by_size: tuple[int, ...]
     detected_lesions_by_size: tuple[int, ...]
+    predicted_lesions_by_size: tuple[int, ...]
+    true_predicted_lesions_by_size: tuple[int, ...]
     surface_distance_asked: bool
 
 
@@ -112,8 +115,10 @@ def agreement(
     predicted_sizes, true = _covered_lesions(second, first, connectivity)
     sensitivity = ratio(int(detected.sum()), len(detected))
     precision = ratio(int(true.sum()), len(true))
-    in_bin = np.digitize(reference_sizes * voxel_volume_mm3 * (1 + _ROUNDING), SIZE_BIN_EDGES_MM3)
-    bins = len(SIZE_BINS)
+    in_bin, predicted_in_bin = (
+        np.digitize(sizes * voxel_volume_mm3 * (1 + _ROUNDING), SIZE_BIN_EDGES_MM3)
+        for sizes in (reference_sizes, predicted_sizes)
+    )
     return Agreement(
         dice=ratio(2 * int((first & second).sum()), int(first.sum()) + int(second.sum())),
         lesion_sensitivity=sensitivity,
@@ -129,8 +134,10 @@ def agreement(
         predicted_lesion_count=len(true),
         detected_lesion_count=int(detected.sum()),
         true_predicted_lesion_count=int(true.sum()),
-        reference_lesions_by_size=_counts(in_bin, bins),
-        detected_lesions_by_size=_counts(in_bin[detected], bins),
+        reference_lesions_by_size=_counts(in_bin),
+        detected_lesions_by_size=_counts(in_bin[detected]),
+        predicted_lesions_by_size=_counts(predicted_in_bin),
+        true_predicted_lesions_by_size=_counts(predicted_in_bin[true]),
         surface_distance_asked=affine is not None,
     )
 
@@ -165,7 +172,11 @@ def summarise(agreements: list[Agreement]) -> dict[str, float | int]:
     ``<metric>_undefined_count``. A mean without any defined scan is left out: there is no
     number for it. Volumes: means over all scans, and of the difference also the absolute one.
     ``mean_false_positive_volume_lesion_free_mm3`` is over the scans with an empty reference.
-    ``lesion_sensitivity_<bin>`` pools the lesions of all scans, beside ``lesion_count_<bin>``.
+    By size the lesions of all scans are pooled: ``lesion_sensitivity_<bin>`` beside
+    ``lesion_count_<bin>`` (size of the reference lesion), ``lesion_precision_<bin>`` beside
+    ``predicted_lesion_count_<bin>`` (size of the predicted one), ``lesion_f1_<bin>`` their
+    harmonic mean. A ratio without a lesion to count is left out; F1 is then 0, or left out if
+    both are.
     """
     summary: dict[str, float | int] = {"scan_count": len(agreements)}
     metrics = ["dice", "lesion_sensitivity", "lesion_precision", "lesion_f1"]
@@ -188,12 +199,28 @@ def summarise(agreements: list[Agreement]) -> dict[str, float | int]:
         [one.false_positive_volume_mm3 for one in lesion_free],
     )
     for index, name in enumerate(SIZE_BINS):
-        lesions = sum(one.reference_lesions_by_size[index] for one in agreements)
-        detected = sum(one.detected_lesions_by_size[index] for one in agreements)
-        summary[f"lesion_count_{name}"] = lesions
-        if lesions:
-            summary[f"lesion_sensitivity_{name}"] = detected / lesions
+        _add_size_bin(summary, agreements, index, name)
     return summary
+
+
+def _add_size_bin(
+    summary: dict[str, float | int], agreements: list[Agreement], index: int, name: str
+) -> None:
+    lesions, detected, predicted, true = (
+        sum(getattr(one, counts)[index] for one in agreements)
+        for counts in ("reference_lesions_by_size", "detected_lesions_by_size",
+                       "predicted_lesions_by_size", "true_predicted_lesions_by_size")
+    )  # fmt: skip
+    summary[f"lesion_count_{name}"] = lesions
+    summary[f"predicted_lesion_count_{name}"] = predicted
+    ratios: dict[str, float | None] = {
+        "sensitivity": ratio(detected, lesions),
+        "precision": ratio(true, predicted),
+    }
+    ratios["f1"] = f1(ratios["sensitivity"], ratios["precision"])
+    for kind, value in ratios.items():
+        if value is not None:
+            summary[f"lesion_{kind}_{name}"] = value
 
 
 def _add_mean(summary: dict[str, float | int], name: str, values: list[float]) -> None:
@@ -211,5 +238,5 @@ def _covered_lesions(
     return voxels, covered(overlap, voxels)
 
 
-def _counts(in_bin: NDArray[np.int64], bins: int) -> tuple[int, ...]:
-    return tuple(int(count) for count in np.bincount(in_bin, minlength=bins))
+def _counts(in_bin: NDArray[np.int64]) -> tuple[int, ...]:
+    return tuple(int(count) for count in np.bincount(in_bin, minlength=len(SIZE_BINS)))

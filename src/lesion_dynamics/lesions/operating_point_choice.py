@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesion_dynamics.errors import CohortError
+from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.lesions.agreement import covered, f1, ratio
 from lesion_dynamics.lesions.box import box_around
 from lesion_dynamics.lesions.operating_point import label_lesions, large_enough
@@ -35,11 +36,15 @@ class ValidationScan:
 
     probability : (x, y, z), 0 to 1.
     reference : (x, y, z), nonzero = lesion.
+    brain_mask : (x, y, z), nonzero = brain; None: everything.
+    affine : (4, 4) voxel indices to mm; None: distances are not asked for.
     """
 
     probability: NDArray[Any]
     reference: NDArray[Any]
     voxel_volume_mm3: float
+    brain_mask: NDArray[Any] | None = None
+    affine: Affine | None = None
 
 
 @dataclass(frozen=True, slots=True)

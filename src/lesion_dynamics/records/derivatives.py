@@ -29,6 +29,7 @@ _SOURCE = (
     "preprocessing",
     "records/derivatives",
     "segmenter",
+    "settings/networks",
     "settings/preprocessing",
     "settings/segmenter",
     "workflows/inference_worker",

@@ -10,11 +10,12 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from lesion_dynamics.atomic_files import write_json
-from lesion_dynamics.errors import ModelVersionError
+from lesion_dynamics.errors import ModelVersionError, OutputError
 from lesion_dynamics.model_version import (
     MANIFEST_FILE,
     NUMBER_FILE,
     WEIGHTS_FILE,
+    Manifest,
     ModelVersion,
     load_manifest,
     load_model_version,
@@ -35,6 +36,20 @@ def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
     written beside the manifest.
     """
     manifest = load_manifest(folder)
+    try:
+        number = _number_in_registry(store, manifest, run_id=run_id, folder=folder)
+    except MlflowException as error:
+        raise OutputError(
+            "the training is done, but the registry does not take its model version "
+            f"({str(error).splitlines()[0][:120]})",
+            where=folder,
+            remedy="Start the same command again when the tracking server answers.",
+        ) from error
+    write_json(folder / NUMBER_FILE, {"name": manifest.name, "number": number, "run_id": run_id})
+    return load_model_version(folder)
+
+
+def _number_in_registry(store: Store, manifest: Manifest, *, run_id: str, folder: Path) -> int:
     client = store.client
     try:
         client.get_registered_model(manifest.name)
@@ -59,8 +74,7 @@ def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
         )
         number = int(created.version)
     client.set_registered_model_alias(manifest.name, NEWEST_ALIAS, str(number))
-    write_json(folder / NUMBER_FILE, {"name": manifest.name, "number": number, "run_id": run_id})
-    return load_model_version(folder)
+    return number
 
 
 def is_registered(store: Store, version: ModelVersion) -> bool:

@@ -18,6 +18,8 @@ _LOG = logging.getLogger(__name__)
 _LONGEST_VALUE = 500
 _BATCH = 100
 """Most parameters that MLflow takes at once."""
+PARENT_TAG = "mlflow.parentRunId"
+"""The tag by which MLflow shows one run under another."""
 _FINISHED, _FAILED, _RUNNING = "FINISHED", "FAILED", "RUNNING"
 
 
@@ -74,6 +76,10 @@ class TrainingRun:
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """A file among the run's artifacts."""
         self._attempt(self._store.client.log_artifact, self.run_id, str(path), folder)
+
+    def tag(self, name: str, value: str) -> None:
+        """A tag of the run."""
+        self._attempt(self._store.client.set_tag, self.run_id, name, value)
 
     def finish(self) -> None:
         """The training ended well."""

@@ -1,24 +1,29 @@
-"""Random changes of one training patch: torchio transforms, in the units they expect."""
+"""Random changes of one training patch: the draws; what is done with them is `patch_changes`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-import torchio as tio
 from torch import Tensor
 
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, BRIGHTEST_Z, MISSING_SEQUENCE_Z
+from lesion_dynamics.segmenter.patch_changes import (
+    BIAS_FIELD_TERMS,
+    bias_field,
+    gaussian_blur,
+    resample_about_centre,
+    rotation_and_scaling,
+    thick_slices,
+)
 from lesion_dynamics.settings.training import AugmentationSettings
 
-_REFERENCE = "reference"
-_BRAIN = "brain"
 _RANGE_Z = BRIGHTEST_Z - BACKGROUND_Z
-_RIGHT_LEFT_AXIS = 0
+_RIGHT_LEFT_AXIS = 1  # after the channels
 
 
 class PatchAugmentation:
-    """Augment patches; every draw comes from torch's generator, which the caller seeds.
+    """Augment patches; every draw comes from the generator that the caller gives.
 
     Bias fields multiply and gamma exponentiates, so both need intensities that are positive
     with background at zero: inside, z units are mapped to [0, 1] and back.
@@ -34,68 +39,105 @@ class PatchAugmentation:
         self._settings = settings
         self._sequences = tuple(sequences)
         self._optional = tuple(optional_sequences)
-        self._transform = _compose(settings)
 
-    def __call__(self, channels: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, channels: Tensor, reference: Tensor, *, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """Augment one patch.
 
-        channels : (sequences, x, y, z) float32 in z units; reference : (1, x, y, z) of 0 and 1.
+        channels : (sequences, n, n, n) float32 in z units; reference : (1, n, n, n) of 0 and 1.
         Returns both, same shapes, reference float32.
         """
+        draw = _Draws(generator)
         present = [bool((channel != MISSING_SEQUENCE_Z).any()) for channel in channels]
-        unit = (channels - BACKGROUND_Z) / _RANGE_Z
-        subject = tio.Subject(
-            {
-                name: tio.ScalarImage(tensor=unit[index][None])
-                for index, name in enumerate(self._sequences)
-                if present[index]
-            }
-            | {
-                _REFERENCE: tio.LabelMap(tensor=reference.to(torch.uint8)),
-                _BRAIN: tio.LabelMap(tensor=(channels[:1] > BACKGROUND_Z).to(torch.uint8)),
-            }
-        )
-        changed = self._transform(subject)
-        brain = changed[_BRAIN].data[0] > 0
-        result = torch.full_like(channels, MISSING_SEQUENCE_Z)
-        for index, name in enumerate(self._sequences):
-            if present[index] and not self._dropped(name):
-                result[index] = self._rescaled(changed[name].data[0], brain)
-        return result, changed[_REFERENCE].data.to(torch.float32)
-
-    def _dropped(self, name: str) -> bool:
-        draw = float(torch.rand(()))
-        return name in self._optional and draw < self._settings.sequence_dropout
-
-    def _rescaled(self, unit: Tensor, brain: Tensor) -> Tensor:
-        """Back to z units, with a random level and contrast of this sequence."""
-        z = unit * _RANGE_Z + BACKGROUND_Z
-        level, contrast, chance = (2.0 * torch.rand(3) - 1.0).tolist()
-        if (chance + 1.0) / 2.0 < self._settings.intensity:
-            z = z * (1.0 + contrast * self._settings.intensity_scaling)
-            z = z + level * self._settings.intensity_shift
+        unit = (channels[present] - BACKGROUND_Z) / _RANGE_Z
+        masks = torch.cat([reference, (channels[:1] > BACKGROUND_Z).to(torch.float32)])
+        unit, masks = self._moved(unit, masks, draw)
+        unit = self._contrast(unit, draw)
+        unit = self._resolution_and_noise(unit, draw)
+        z = self._levels(unit, draw)
         # Noise and blur reach outside the brain, where the network's input is constant.
-        return torch.where(brain, z.clamp(BACKGROUND_Z, BRIGHTEST_Z), BACKGROUND_Z)
+        z = z.clamp_(BACKGROUND_Z, BRIGHTEST_Z).masked_fill_(masks[1] == 0, BACKGROUND_Z)
+        result = torch.full(channels.shape, MISSING_SEQUENCE_Z)
+        kept = iter(z)
+        for index, name in enumerate(self._sequences):
+            dropped = draw.happens(self._settings.sequence_dropout) and name in self._optional
+            if present[index]:
+                values = next(kept)
+                if not dropped:
+                    result[index] = values
+        return result, masks[:1].contiguous()
+
+    def _moved(self, unit: Tensor, masks: Tensor, draw: _Draws) -> tuple[Tensor, Tensor]:
+        settings = self._settings
+        if draw.happens(settings.flip):
+            unit, masks = unit.flip(_RIGHT_LEFT_AXIS), masks.flip(_RIGHT_LEFT_AXIS)
+        if draw.happens(settings.affine):
+            degrees = draw.uniform(3) * settings.rotation_degrees
+            matrix = rotation_and_scaling(degrees, 1.0 + draw.uniform(3) * settings.scaling)
+            sampling = torch.linalg.inv(matrix)
+            unit = resample_about_centre(unit, sampling, nearest=False)
+            masks = resample_about_centre(masks, sampling, nearest=True)
+        return unit, masks
+
+    def _contrast(self, unit: Tensor, draw: _Draws) -> Tensor:
+        settings = self._settings
+        if draw.happens(settings.bias_field):
+            for channel in unit:
+                coefficients = draw.uniform(len(BIAS_FIELD_TERMS)) * settings.bias_field_coefficient
+                channel *= bias_field(unit.shape[-1], coefficients)
+        if draw.happens(settings.gamma):
+            for channel, exponent in zip(unit, draw.uniform(len(unit)), strict=True):
+                channel.pow_(float(torch.exp(exponent * settings.gamma_log)))
+        return unit
+
+    def _resolution_and_noise(self, unit: Tensor, draw: _Draws) -> Tensor:
+        settings = self._settings
+        if draw.happens(settings.thick_slices):
+            axis, share = draw.integer(3), float(draw.share(1))
+            unit = thick_slices(unit, axis=axis, factor=1.0 + share * (settings.slice_factor - 1.0))
+        if draw.happens(settings.blur):
+            unit = torch.cat(
+                [gaussian_blur(one[None], draw.share(3) * settings.blur_std_voxels) for one in unit]
+            )
+        if draw.happens(settings.noise):
+            deviations = draw.share(len(unit)) * (settings.noise_std / _RANGE_Z)
+            unit.add_(draw.normal(unit.shape).mul_(deviations[:, None, None, None]))
+        return unit
+
+    def _levels(self, unit: Tensor, draw: _Draws) -> Tensor:
+        """Back to z units, with a random level and contrast of each sequence."""
+        z = unit.mul_(_RANGE_Z).add_(BACKGROUND_Z)
+        for channel in z:
+            level, contrast = draw.uniform(2).tolist()
+            if draw.happens(self._settings.intensity):
+                channel.mul_(1.0 + contrast * self._settings.intensity_scaling)
+                channel.add_(level * self._settings.intensity_shift)
+        return z
 
 
-def _compose(settings: AugmentationSettings) -> tio.Compose:
-    return tio.Compose(
-        [
-            tio.RandomFlip(axes=(_RIGHT_LEFT_AXIS,), flip_probability=settings.flip),
-            tio.RandomAffine(
-                scales=settings.scaling,
-                degrees=settings.rotation_degrees,
-                default_pad_value=0.0,
-                p=settings.affine,
-            ),
-            tio.RandomBiasField(
-                coefficients=settings.bias_field_coefficient, p=settings.bias_field
-            ),
-            tio.RandomGamma(log_gamma=settings.gamma_log, p=settings.gamma),
-            tio.RandomAnisotropy(
-                downsampling=(1.0, max(settings.slice_factor, 1.001)), p=settings.thick_slices
-            ),
-            tio.RandomBlur(std=(0.0, settings.blur_std_voxels), p=settings.blur),
-            tio.RandomNoise(std=(0.0, settings.noise_std / _RANGE_Z), p=settings.noise),
-        ]
-    )
+class _Draws:
+    """Random numbers of one generator."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+
+    def share(self, count: int) -> Tensor:
+        """Between 0 and 1."""
+        return torch.rand(count, generator=self._generator)
+
+    def uniform(self, count: int) -> Tensor:
+        """Between -1 and 1."""
+        return 2.0 * self.share(count) - 1.0
+
+    def happens(self, probability: float) -> bool:
+        """True with this probability; draws once whatever the probability."""
+        return float(self.share(1)) < probability
+
+    def integer(self, below: int) -> int:
+        """0 to ``below`` - 1."""
+        return int(torch.randint(below, (1,), generator=self._generator))
+
+    def normal(self, shape: torch.Size) -> Tensor:
+        """Standard normal."""
+        return torch.randn(shape, generator=self._generator)

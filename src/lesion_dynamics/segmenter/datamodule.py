@@ -11,7 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
-from lesion_dynamics.segmenter.patches import PatchDataset, PatchNumbers
+from lesion_dynamics.segmenter.patches import (
+    LabelledScans,
+    PatchDataset,
+    PatchNumbers,
+    PatchSource,
+)
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import TrainSettings
 
@@ -34,19 +39,24 @@ class WholeScans(Dataset[dict[str, Tensor]]):
 
 
 class LesionDataModule(pl.LightningDataModule):
-    """Training patches and validation scans of participants that never mix."""
+    """Training patches and validation scans of participants that never mix.
+
+    source : where training patches come from; None is the training scans.
+    """
 
     def __init__(
         self,
         training: Sequence[TrainingScan],
         validation: Sequence[TrainingScan],
         settings: TrainSettings,
+        *,
+        source: PatchSource | None = None,
     ) -> None:
         super().__init__()
         shared = {s.participant_id for s in training} & {s.participant_id for s in validation}
         if shared:
             raise ValueError(f"participants on both sides of the split: {sorted(shared)}")
-        self._training = tuple(training)
+        self._source = source or LabelledScans(training, patch=settings.patch, seed=settings.seed)
         self._validation = tuple(validation)
         self._settings = settings
 
@@ -58,23 +68,22 @@ class LesionDataModule(pl.LightningDataModule):
             sequences=settings.segmenter.sequences,
             optional_sequences=settings.segmenter.optional_sequences,
         )
-        dataset = PatchDataset(
-            self._training, patch=settings.patch, augmentation=augmentation, seed=settings.seed
-        )
+        dataset = PatchDataset(self._source, augmentation=augmentation, seed=settings.seed)
+        loop = settings.trainer
         world_size = self.trainer.world_size if self.trainer is not None else 1
         sampler = PatchNumbers(
-            patches_per_epoch=settings.trainer.steps_per_epoch * settings.patch.batch * world_size,
+            patches_per_epoch=loop.steps_per_epoch * loop.accumulate_batches * settings.patch.batch,
             rank=self.trainer.global_rank if self.trainer is not None else 0,
             world_size=world_size,
             # A resumed training begins to load before Lightning tells the epoch.
-            first_epoch=self.trainer.global_step // settings.trainer.steps_per_epoch
+            first_epoch=self.trainer.global_step // loop.steps_per_epoch
             if self.trainer is not None
             else 0,
         )
         workers = settings.trainer.workers
         return DataLoader(
             dataset,
-            batch_size=settings.patch.batch,
+            batch_size=settings.patch.batch // world_size,
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,

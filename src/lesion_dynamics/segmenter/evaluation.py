@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.lesions.agreement import Agreement, agreement, summarise
+from lesion_dynamics.lesions.calibration import Reliability, pooled, reliability
 from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.lesions.operating_point_choice import ValidationScan
 from lesion_dynamics.preprocessing.prepare import prepare_scan
@@ -33,6 +34,8 @@ def probabilities(
                 probability=probability.voxels,
                 reference=read_mask(scan.reference_mask).voxels,
                 voxel_volume_mm3=probability.voxel_volume_mm3,
+                brain_mask=ready.brain_mask.voxels,
+                affine=probability.affine,
             )
         )
     return found
@@ -44,27 +47,63 @@ def validation_record(
     evaluated: Sequence[ValidationScan],
     operating_point: OperatingPoint,
 ) -> dict[str, Any]:
-    """Agreement at the operating point: over all, by diagnosis, and scan by scan.
+    """Agreement at the operating point, and calibration of the probability: over all, by
+    diagnosis, and scan by scan.
 
     Volume differences stand by diagnosis because one that differs between diagnoses would
     fake a difference between them in the study.
     """
     agreements = [_at(scan, operating_point) for scan in evaluated]
-    by_diagnosis = {
-        diagnosis: summarise(
-            [a for a, d in zip(agreements, diagnoses, strict=True) if d == diagnosis]
-        )
-        for diagnosis in sorted(set(diagnoses))
-    }
+    counted = [_reliability(scan) for scan in evaluated]
+
+    def record(diagnosis: str | None) -> tuple[dict[str, float | int], Reliability]:
+        chosen = [i for i, d in enumerate(diagnoses) if diagnosis in (None, d)]
+        reliable = pooled(counted[i] for i in chosen)
+        return summarise([agreements[i] for i in chosen]) | _calibration(reliable), reliable
+
+    summary, reliable = record(None)
     return {
         "scans": len(agreements),
-        "all": summarise(agreements),
-        "by_diagnosis": by_diagnosis,
+        "all": summary,
+        "by_diagnosis": {d: record(d)[0] for d in sorted(set(diagnoses))},
+        "reliability": reliable.table(),
         "each": [
             {"participant_id": scan.participant_id, "session_id": scan.session_id, **asdict(a)}
             for scan, a in zip(scans, agreements, strict=True)
         ],
     }
+
+
+def worst_median_best(record: Mapping[str, Any]) -> dict[str, int]:
+    """Places in ``record["each"]`` of the worst, the median and the best scan by Dice, among
+    those with reference lesions; fewer than three scans: those there are.
+    """
+    each = record["each"]
+    ranked = sorted(
+        (one["dice"], place) for place, one in enumerate(each) if one["reference_lesion_count"]
+    )
+    places = {"worst": 0, "median": (len(ranked) - 1) // 2, "best": len(ranked) - 1}
+    chosen: dict[str, int] = {}
+    for name, rank in places.items():
+        if ranked and ranked[rank][1] not in chosen.values():
+            chosen[name] = ranked[rank][1]
+    return chosen
+
+
+def _calibration(reliable: Reliability) -> dict[str, float | int]:
+    """Expected calibration error over the brain, and over its voxels of 1% and more."""
+    errors = {
+        "expected_calibration_error": reliable.expected_calibration_error(),
+        "expected_calibration_error_from_1_percent": reliable.expected_calibration_error(
+            lowest=0.01
+        ),
+    }
+    return {name: value for name, value in errors.items() if value is not None}
+
+
+def _reliability(scan: ValidationScan) -> Reliability:
+    within = np.ones(scan.reference.shape) if scan.brain_mask is None else scan.brain_mask
+    return reliability(scan.probability, scan.reference, within=within)
 
 
 def _at(scan: ValidationScan, operating_point: OperatingPoint) -> Agreement:
@@ -79,4 +118,5 @@ def _at(scan: ValidationScan, operating_point: OperatingPoint) -> Agreement:
         voxel_volume_mm3=scan.voxel_volume_mm3,
         connectivity=operating_point.connectivity,
         minimum_lesion_volume_mm3=operating_point.minimum_lesion_volume_mm3,
+        affine=scan.affine,
     )

@@ -6,7 +6,7 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,32 @@ import pytorch_lightning as pl
 import safetensors.torch
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.trainer.states import TrainerStatus
 
 from lesion_dynamics.atomic_files import write_bytes
+from lesion_dynamics.segmenter.callbacks import (
+    EarlyEnd,
+    History,
+    MetricsListener,
+    MetricsToListener,
+)
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
-from lesion_dynamics.segmenter.module import SELECTION_METRIC, LesionModule
+from lesion_dynamics.segmenter.module import (
+    AVERAGE_IN_CHECKPOINT,
+    SELECTION_METRIC,
+    LesionModule,
+)
 from lesion_dynamics.settings.training import TrainSettings
 
 _LOG = logging.getLogger(__name__)
 LAST_CHECKPOINT = "last.ckpt"
 BEST_CHECKPOINT = "best.ckpt"
-MetricsListener = Callable[[Mapping[str, float], int], None]
+_STRATEGIES = {
+    "ddp": "ddp",
+    "ddp_find_unused_parameters": "ddp_find_unused_parameters_true",
+}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -43,26 +57,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         write_bytes(Path(path), content.getvalue())
 
 
-class _MetricsToListener(Callback):
-    """Hands the metrics of every epoch to whoever records them, and to the log."""
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a training leaves: the checkpoint of the best validation, and every epoch's metrics."""
 
-    def __init__(self, listener: MetricsListener) -> None:
-        self._listener = listener
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        if not trainer.is_global_zero:
-            return
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        metrics["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
-        self._listener(metrics, trainer.global_step)
-        if not sys.stderr.isatty():
-            shown = ("training_loss", SELECTION_METRIC)
-            _LOG.info(
-                "epoch %d of %s: %s",
-                trainer.current_epoch + 1,
-                trainer.max_epochs,
-                ", ".join(f"{name} {metrics[name]:.3f}" for name in shown if name in metrics),
-            )
+    checkpoint: Path
+    history: History
 
 
 def fit(
@@ -72,8 +72,8 @@ def fit(
     *,
     run_folder: Path,
     listener: MetricsListener,
-) -> Path:
-    """Train, or go on with the training that ``run_folder`` holds; return the best checkpoint.
+) -> Fitted:
+    """Train, or go on with the training that ``run_folder`` holds.
 
     Raises
     ------
@@ -82,7 +82,8 @@ def fit(
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
     last = run_folder / LAST_CHECKPOINT
-    trainer = _trainer(settings, run_folder, listener)
+    metrics = MetricsToListener(listener)
+    trainer = _trainer(settings, run_folder, metrics)
     with warnings.catch_warnings():
         # Lightning advises more workers by counting cores, whatever the loader is waiting for.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -100,13 +101,21 @@ def fit(
                 raise KeyboardInterrupt from None
             raise
     best = run_folder / BEST_CHECKPOINT
-    return best if best.is_file() else last
+    return Fitted(best if best.is_file() else last, metrics.history)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that records and evaluates; of one, it is."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def load_weights(module: LesionModule, checkpoint: Path) -> None:
-    """Put the weights of a checkpoint of our own into ``module``."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    module.load_state_dict(state)
+    """Put the weights of a checkpoint of our own into ``module``: their average if it has one."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    module.load_state_dict(saved["state_dict"])
+    if module.average is not None:
+        module.average.load(saved[AVERAGE_IN_CHECKPOINT])
+        module.average.exchange(module.network)
 
 
 def write_weights(module: LesionModule, path: Path) -> None:
@@ -124,7 +133,7 @@ def validation_interval(epochs: int, at_most: int) -> int:
     return max(step for step in range(1, min(epochs, at_most) + 1) if epochs % step == 0)
 
 
-def _trainer(settings: TrainSettings, run_folder: Path, listener: MetricsListener) -> pl.Trainer:
+def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListener) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     loop = settings.trainer
     callbacks: list[Callback] = [
@@ -145,15 +154,20 @@ def _trainer(settings: TrainSettings, run_folder: Path, listener: MetricsListene
             enable_version_counter=False,
             save_on_train_epoch_end=True,
         ),
-        _MetricsToListener(listener),
+        metrics,
     ]
+    if loop.early_stopping_patience:
+        callbacks.append(EarlyEnd(patience=loop.early_stopping_patience))
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     return pl.Trainer(
         accelerator=loop.accelerator,
-        devices=1,
+        devices=loop.devices,
+        num_nodes=loop.num_nodes,
+        strategy=_STRATEGIES[loop.strategy] if loop.processes > 1 else "auto",
         max_epochs=loop.epochs,
-        limit_train_batches=loop.steps_per_epoch,
+        limit_train_batches=loop.steps_per_epoch * loop.accumulate_batches,
+        accumulate_grad_batches=loop.accumulate_batches,
         check_val_every_n_epoch=validation_interval(loop.epochs, loop.validate_every_epochs),
         num_sanity_val_steps=0,
         gradient_clip_val=settings.optimiser.gradient_clip_norm,
@@ -164,5 +178,6 @@ def _trainer(settings: TrainSettings, run_folder: Path, listener: MetricsListene
         enable_model_summary=False,
         default_root_dir=run_folder,
         use_distributed_sampler=False,
-        deterministic=True,
+        # Some networks have steps without a deterministic form on GPUs: those warn.
+        deterministic="warn" if torch.cuda.is_available() and loop.accelerator != "cpu" else True,
     )

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import safetensors.torch
 import torch
-from monai.losses import DiceLoss
 from torch import Tensor
 
 from lesion_dynamics.lesions.agreement import Agreement, agreement, summarise
+from lesion_dynamics.segmenter.losses import build_loss
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.segmenter.precision import Precision, autocast, choose_precision
+from lesion_dynamics.segmenter.schedules import learning_rate_share
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
+from lesion_dynamics.segmenter.weight_average import WeightAverage
 from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
 from lesion_dynamics.settings.training import TrainSettings
 
 SELECTION_METRIC = "validation_score"
 """Mean of Dice and lesion F1 over the validation scans where they are defined."""
 
+AVERAGE_IN_CHECKPOINT = "weight_average"
 _SCORE_PARTS = ("mean_dice", "mean_lesion_f1")
 _VALIDATION_THRESHOLD = 0.5
 _VALIDATION_MINIMUM_LESION_VOLUME_MM3 = 14.0  # a sphere of 3 mm diameter
@@ -37,10 +42,20 @@ class LesionModule(pl.LightningModule):
             settings.segmenter.network, input_channels=len(settings.segmenter.sequences)
         )
         self.network.start_at_lesion_prevalence(_PREVALENCE_AT_START)
-        # One Dice over the batch: a patch without lesions then counts by its false positives.
-        self._dice = DiceLoss(sigmoid=True, batch=True, smooth_nr=1.0, smooth_dr=1.0)
-        self._cross_entropy = torch.nn.BCEWithLogitsLoss()
+        if settings.trainer.activation_checkpointing:
+            self.network.recompute_activations()
+        self._loss = build_loss(settings.loss)
+        self.average = self._fresh_average()
         self._agreements: list[Agreement] = []
+
+    def _fresh_average(self) -> WeightAverage | None:
+        decay = self.settings.optimiser.weight_average_decay
+        return WeightAverage(self.network, decay=decay) if decay else None
+
+    def start_from(self, weights: Path) -> None:
+        """Begin with the weights of a model version, safetensors, instead of fresh ones."""
+        safetensors.torch.load_model(self.network, weights, strict=True)
+        self.average = self._fresh_average()
 
     def chosen_precision(self) -> Precision:
         """The arithmetic of training and validation on the device in use."""
@@ -49,17 +64,57 @@ class LesionModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:  # noqa: ARG002
         """Loss of one batch of patches."""
         with autocast(self.device, self.chosen_precision()):
-            logits = self.network(batch["channels"])
-        loss = self.loss(logits.float(), batch["reference"])
-        self.log("training_loss", loss.detach(), prog_bar=True, on_step=False, on_epoch=True)
+            levels = self.network.at_every_level(batch["channels"])
+        loss = self.loss([logits.float() for logits in levels], batch["reference"])
+        self.log(
+            "training_loss",
+            loss.detach(),
+            prog_bar=True,
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+            batch_size=len(batch["channels"]),
+        )
         return loss
 
-    def loss(self, logits: Tensor, reference: Tensor) -> Tensor:
-        """Weighted sum of Dice loss and binary cross-entropy; both (batch, 1, x, y, z)."""
-        weights = self.settings.loss
-        dice: Tensor = self._dice(logits, reference)
-        cross_entropy: Tensor = self._cross_entropy(logits, reference)
-        return weights.dice_weight * dice + weights.cross_entropy_weight * cross_entropy
+    def loss(self, levels: list[Tensor], reference: Tensor) -> Tensor:
+        """Loss of every level that answers, each (batch, 1, x, y, z) logits, finest first.
+
+        A level weighs half of the one above it, all together 1 (nnU-Net's deep supervision).
+        """
+        weights = [0.5**level for level in range(len(levels))]
+        parts = [
+            weight / sum(weights) * self._loss(logits, reference)
+            for weight, logits in zip(weights, levels, strict=True)
+        ]
+        return torch.stack(parts).sum()
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """One step of the weights, and of their average."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if self.average is not None:
+            self.average.update(self.network)
+
+    def on_validation_epoch_start(self) -> None:
+        """The average of the weights is what is validated, where there is one."""
+        if self.average is not None:
+            self.average.exchange(self.network)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the average beside the weights."""
+        if self.average is not None:
+            checkpoint[AVERAGE_IN_CHECKPOINT] = self.average.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the average, too."""
+        if self.average is not None:
+            self.average.load(checkpoint[AVERAGE_IN_CHECKPOINT])
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:  # noqa: ARG002
         """Agreement on one whole scan, with the sliding window of inference."""
@@ -83,27 +138,26 @@ class LesionModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over the scans where a metric is defined, and how many are not."""
+        if self.average is not None:
+            self.average.exchange(self.network)
         summary = summarise(self._agreements)
         self._agreements = []
         for name, value in summary.items():
-            self.log(f"validation_{name}", float(value))
+            self.log(f"validation_{name}", float(value), sync_dist=True)
         defined = [float(summary[name]) for name in _SCORE_PARTS if name in summary]
         score = sum(defined) / len(defined) if defined else 0.0
-        self.log(SELECTION_METRIC, score, prog_bar=True)
+        self.log(SELECTION_METRIC, score, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the learning rate warms up and then falls along a cosine to zero."""
+        """AdamW with the learning-rate schedule."""
         optimiser = self.settings.optimiser
         adamw = torch.optim.AdamW(
             self.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay
         )
         steps = self.settings.trainer.epochs * self.settings.trainer.steps_per_epoch
-        warmup = max(1, round(steps * optimiser.warmup_fraction))
 
         def share(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+            return learning_rate_share(step, steps=steps, settings=optimiser)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(adamw, share)
         return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

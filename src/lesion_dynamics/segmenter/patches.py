@@ -7,6 +7,7 @@ interrupted and goes on sees the patches it would have seen.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,57 +21,98 @@ from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import PatchSettings
 
 
+class PatchSource(Protocol):
+    """Where patches come from: labelled scans, or a synthesis of them."""
+
+    def patch(
+        self, number: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+        """Patch number ``number``, every draw from ``rng``: channels (sequences, n, n, n) in z
+        units, reference (1, n, n, n) of 0 and 1; of any number type.
+        """
+        ...
+
+
 class PatchDataset(Dataset[dict[str, Tensor]]):
-    """Patch number -> {"channels": (sequences, x, y, z), "reference": (1, x, y, z)}, float32.
+    """Patch number -> {"channels": (sequences, x, y, z), "reference": (1, x, y, z)}, float32."""
 
-    Scans are taken in turn in a fresh random order, so each is seen equally often; a patch is
-    centred on a lesion voxel with `lesion_fraction`, else anywhere in the brain. Scans without
-    lesions are normal: their patches come from anywhere in the brain.
-    """
-
-    def __init__(
-        self,
-        scans: Sequence[TrainingScan],
-        *,
-        patch: PatchSettings,
-        augmentation: PatchAugmentation,
-        seed: int,
-    ) -> None:
-        self._scans = tuple(scans)
-        self._patch = patch
+    def __init__(self, source: PatchSource, *, augmentation: PatchAugmentation, seed: int) -> None:
+        self._source = source
         self._augmentation = augmentation
         self._seed = seed
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, number])
-        scan = self._scans[self._scan_index(number)]
+        channels, reference = self._source.patch(number, rng)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))
+        augmented, mask = self._augmentation(
+            torch.from_numpy(channels.astype(np.float32)),
+            torch.from_numpy(reference.astype(np.float32)),
+            generator=generator,
+        )
+        return {"channels": augmented, "reference": mask}
+
+
+class LabelledScans:
+    """Patches of prepared, labelled scans.
+
+    Scans are taken in turn in a fresh random order, so each is seen equally often; a patch is
+    centred on a lesion with `lesion_fraction`, on a look-alike with `lookalike_fraction`, else
+    anywhere in the brain. Scans without lesions are normal: their lesion patches come from
+    anywhere in the brain.
+    """
+
+    def __init__(self, scans: Sequence[TrainingScan], *, patch: PatchSettings, seed: int) -> None:
+        self._scans = tuple(scans)
+        self._patch = patch
+        self._seed = seed
+
+    def patch(
+        self, number: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+        """See `PatchSource`."""
+        scan = self._scans[self.scan_index(number)]
         centre = self._centre(scan, rng)
         channels = cut(scan.array("channels"), centre, self._patch.size_voxels, BACKGROUND_Z)
         reference = cut(scan.array("reference")[None], centre, self._patch.size_voxels, 0)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**63 - 1)))
-            augmented, mask = self._augmentation(
-                torch.from_numpy(channels.astype(np.float32)),
-                torch.from_numpy(reference.astype(np.float32)),
-            )
-        return {"channels": augmented, "reference": mask}
+        return channels, reference
 
-    def _scan_index(self, number: int) -> int:
+    def scan_index(self, number: int) -> int:
+        """Which scan patch ``number`` is cut from."""
         turn, place = divmod(number, len(self._scans))
         return int(
             np.random.default_rng([self._seed, turn, 1]).permutation(len(self._scans))[place]
         )
 
     def _centre(self, scan: TrainingScan, rng: np.random.Generator) -> NDArray[np.int64]:
-        lesion_voxels = scan.array("lesion_voxels")
-        wants_lesion = rng.random() < self._patch.lesion_fraction
-        voxels = (
-            lesion_voxels if wants_lesion and len(lesion_voxels) else scan.array("brain_voxels")
-        )
-        centre = np.asarray(voxels[int(rng.integers(len(voxels)))], dtype=np.int64)
+        voxel = self._wanted_voxel(scan, rng)
+        if voxel is None:
+            anywhere = scan.array("brain_voxels")
+            voxel = anywhere[int(rng.integers(len(anywhere)))]
         # Off-centre, so that the network cannot learn that lesions lie in the middle.
         quarter = self._patch.size_voxels // 4
-        return centre + rng.integers(-quarter, quarter + 1, size=3)
+        return np.asarray(voxel, dtype=np.int64) + rng.integers(-quarter, quarter + 1, size=3)
+
+    def _wanted_voxel(
+        self, scan: TrainingScan, rng: np.random.Generator
+    ) -> NDArray[np.generic] | None:
+        """A lesion voxel, a look-alike voxel, or None: anywhere in the brain."""
+        draw, patch = rng.random(), self._patch
+        if draw < patch.lesion_fraction:
+            voxels = scan.array("lesion_voxels")
+            return voxels[self._lesion_place(scan, rng)] if len(voxels) else None
+        if draw < patch.lesion_fraction + patch.lookalike_fraction:
+            voxels = scan.array("lookalike_voxels")
+            return voxels[int(rng.integers(len(voxels)))] if len(voxels) else None
+        return None
+
+    def _lesion_place(self, scan: TrainingScan, rng: np.random.Generator) -> int:
+        """Row of ``lesion_voxels``, which stand lesion by lesion."""
+        sizes = np.asarray(scan.array("lesion_sizes"), dtype=np.float64)
+        weights = np.cumsum(sizes**self._patch.lesion_size_power)
+        lesion = int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))
+        first = int(sizes[:lesion].sum())
+        return first + int(rng.integers(int(sizes[lesion])))
 
 
 def cut(
@@ -91,7 +133,11 @@ def cut(
 
 
 class PatchNumbers(Sampler[int]):
-    """The patch numbers of one epoch, shared out among the processes of a distributed training."""
+    """The patch numbers of one epoch, shared out among the processes of a distributed training.
+
+    Process r of w takes the numbers n with n mod w = r, so the batches that the processes hold at
+    one step are together the batch that a single process would hold.
+    """
 
     def __init__(
         self, *, patches_per_epoch: int, rank: int, world_size: int, first_epoch: int = 0

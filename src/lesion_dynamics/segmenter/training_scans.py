@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from lesion_dynamics.atomic_files import (
     hash_of_content,
@@ -21,14 +22,19 @@ from lesion_dynamics.atomic_files import (
 )
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.reading import read_mask
+from lesion_dynamics.lesions.operating_point import label_lesions
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.segmenter.network_input import network_input, on_network_grid
 from lesion_dynamics.settings.cohort import Prepared
+from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
 from lesion_dynamics.settings.segmenter import SegmenterSettings
 from lesion_dynamics.source_hash import hash_of_source
 
 _SOURCE = ("imaging", "preprocessing", "segmenter/network_input", "segmenter/training_scans")
 _BRAIN_CENTRES = 20_000
+_LOOKALIKE_DISTANCE_MM = 3.0
+_LOOKALIKE_SHARE = 0.02
+"""Share of the brain that counts as look-alike: its brightest voxels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,9 @@ class TrainingScan:
     """One prepared, labelled scan.
 
     folder : holds channels.npy (sequences, x, y, z) float16 in z units, reference.npy
-        (x, y, z) uint8, and voxel indices to centre patches on: lesion_voxels.npy (n, 3),
-        brain_voxels.npy (m, 3).
+        (x, y, z) uint8, and voxel indices to centre patches on: lesion_voxels.npy (n, 3), lesion
+        after lesion, with their numbers of voxels in lesion_sizes.npy; lookalike_voxels.npy
+        (l, 3), bright and away from every lesion; brain_voxels.npy (m, 3).
     """
 
     participant_id: str
@@ -103,5 +110,38 @@ def _write_arrays(
     step = max(1, len(brain_voxels) // _BRAIN_CENTRES)
     np.save(folder / "channels.npy", given.channels.astype(np.float16))
     np.save(folder / "reference.npy", reference)
-    np.save(folder / "lesion_voxels.npy", np.argwhere(reference > 0).astype(np.int16))
     np.save(folder / "brain_voxels.npy", brain_voxels[::step].astype(np.int16))
+    voxels, sizes = lesion_by_lesion(reference)
+    np.save(folder / "lesion_voxels.npy", voxels)
+    np.save(folder / "lesion_sizes.npy", sizes)
+    lookalikes = lookalike_voxels(
+        given.channels[0], reference, given.brain_mask, spacing_mm=settings.spacing_mm
+    )
+    np.save(folder / "lookalike_voxels.npy", lookalikes)
+
+
+def lesion_by_lesion(reference: NDArray[np.uint8]) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+    """Lesion voxels (n, 3) in the order of their lesions, and the number of voxels of each."""
+    labels, count = label_lesions(reference, connectivity=LESION_CONNECTIVITY)
+    voxels = np.argwhere(labels > 0)
+    own = labels[tuple(voxels.T)]
+    sizes = np.bincount(own, minlength=count + 1)[1:]
+    return voxels[np.argsort(own, kind="stable")].astype(np.int16), sizes.astype(np.int32)
+
+
+def lookalike_voxels(
+    flair: NDArray[np.float32],
+    reference: NDArray[np.uint8],
+    brain_mask: NDArray[np.bool_],
+    *,
+    spacing_mm: float,
+) -> NDArray[np.int16]:
+    """The brightest FLAIR voxels of the brain away from lesions, (l, 3): cortex, rims, flow."""
+    steps = max(1, round(_LOOKALIKE_DISTANCE_MM / spacing_mm))
+    near = binary_dilation(reference, iterations=steps) if reference.any() else reference > 0
+    candidates = np.argwhere(brain_mask & ~near)
+    if len(candidates) == 0:
+        return np.zeros((0, 3), dtype=np.int16)
+    bright = flair[tuple(candidates.T)]
+    chosen = candidates[bright >= np.quantile(bright, 1.0 - _LOOKALIKE_SHARE)]
+    return chosen[:: max(1, len(chosen) // _BRAIN_CENTRES)].astype(np.int16)

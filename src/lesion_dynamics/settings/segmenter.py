@@ -6,48 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from lesion_dynamics.settings.networks import NetworkSettings
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings
 from lesion_dynamics.settings.strict import Strict
 
 Sequence = Literal["FLAIR", "T1w", "T2w"]
 Size = Annotated[int, Field(ge=8)]
-
-
-class UNetSettings(Strict):
-    """MONAI's residual UNet, strided at its first convolution: light and quick.
-
-    channels : feature channels a level; strides : between the levels; residual_units : a level.
-    head_channels : features before the last 1 x 1 x 1 convolution.
-    """
-
-    name: Literal["unet"] = "unet"
-    channels: tuple[int, ...] = Field(min_length=2)
-    strides: tuple[int, ...] = Field(min_length=1)
-    residual_units: int = Field(ge=0)
-    head_channels: int = Field(ge=1)
-
-    @model_validator(mode="after")
-    def _one_stride_between_levels(self) -> UNetSettings:
-        if len(self.strides) != len(self.channels) - 1:
-            raise ValueError(f"{len(self.channels)} levels need {len(self.channels) - 1} strides")
-        return self
-
-
-class DynUNetSettings(Strict):
-    """MONAI's DynUNet (nnU-Net's network) with a stem at full resolution.
-
-    channels : feature channels a level, each level at half the resolution of the one before.
-    head_channels : features before the last 1 x 1 x 1 convolution.
-    residual : residual blocks instead of plain ones.
-    """
-
-    name: Literal["dynunet"] = "dynunet"
-    channels: tuple[int, ...] = Field(min_length=3)
-    head_channels: int = Field(ge=1)
-    residual: bool
-
-
-NetworkSettings = Annotated[UNetSettings | DynUNetSettings, Field(discriminator="name")]
 
 
 class WindowSettings(Strict):
@@ -90,6 +54,15 @@ class SegmenterSettings(Strict):
     def _optional_are_inputs(self) -> SegmenterSettings:
         if not set(self.optional_sequences) <= set(self.sequences) - {"FLAIR"}:
             raise ValueError("optional_sequences are some of sequences, and never FLAIR")
+        return self
+
+    @model_validator(mode="after")
+    def _window_fits_the_network(self) -> SegmenterSettings:
+        divisor = self.network.divisor
+        if any(size % divisor for size in self.window.size_voxels):
+            raise ValueError(
+                f"window.size_voxels of {self.network.name} are multiples of {divisor}"
+            )
         return self
 
     @property

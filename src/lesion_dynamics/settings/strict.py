@@ -51,9 +51,11 @@ def _what(key: str, error: Any) -> str:
         return f"unknown key {key}"
     if error["type"] == "missing":
         return f"the key {key} has no value"
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    if not key:  # of two keys that do not go together; the reason names both
+        return reason
     shown = repr(error["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    reason = str(error["msg"]).removeprefix("Value error, ")
     return f"{key}={shown} is refused: {reason[:1].lower()}{reason[1:]}"
 
 
@@ -65,6 +67,8 @@ def _remedy(key: str, error: Any, siblings: list[str]) -> str:
         return f"{guess}Allowed here: {', '.join(sorted(siblings))}."
     if error["type"] == "missing":
         return f"Give it on the command line: {key}=VALUE."
+    if not key:
+        return "Correct one of these keys, on the command line or in its file."
     if "expected" in error.get("ctx", {}):
         return f"Allowed: {error['ctx']['expected']}."
     return "Correct the value there, or override it on the command line."

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lesion_dynamics.settings.cohort import CohortSettings
+from lesion_dynamics.settings.losses import LossSettings
 from lesion_dynamics.settings.segmenter import SegmenterSettings
 from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.tracking import TrackingSettings
@@ -54,58 +55,93 @@ class PatchSettings(Strict):
     """Which patches the network is shown.
 
     size_voxels : edge of the cubic patch on the network's grid.
-    lesion_fraction : share of patches centred on a lesion voxel, where the scan has any.
-    batch : patches a training step.
+    lesion_fraction : share of patches centred on a lesion, where the scan has any.
+    lesion_size_power : a lesion is chosen with a chance proportional to its volume to this power.
+        1: every lesion voxel alike, so large lesions dominate; 0: every lesion alike.
+    lookalike_fraction : share centred on a look-alike: among the scan's brightest FLAIR voxels,
+        away from every lesion. The rest comes from anywhere in the brain.
+    batch : patches a batch, all devices together.
     """
 
     size_voxels: int = Field(ge=8, le=256)
     lesion_fraction: Probability
+    lesion_size_power: float = Field(default=1.0, ge=0, le=1)
+    lookalike_fraction: Probability = 0.0
     batch: int = Field(ge=1)
 
-
-class LossSettings(Strict):
-    """Dice plus cross-entropy: Dice alone is about 1 on a patch without lesions."""
-
-    dice_weight: float = Field(ge=0)
-    cross_entropy_weight: float = Field(ge=0)
+    @model_validator(mode="after")
+    def _shares_of_one_whole(self) -> PatchSettings:
+        if self.lesion_fraction + self.lookalike_fraction > 1:
+            raise ValueError("lesion_fraction and lookalike_fraction are at most 1 together")
+        return self
 
 
 class OptimiserSettings(Strict):
-    """AdamW with a linear warm-up and a cosine decay to zero at the last step.
+    """AdamW with a linear warm-up, and then a schedule down to zero at the last step.
 
+    schedule : cosine; polynomial, (1 - done)^`polynomial_power`; or constant.
     warmup_fraction : share of all steps. gradient_clip_norm : largest gradient norm.
+    weight_average_decay : decay of an exponential moving average of the weights, a step; where
+        it is on (above 0), the average is what is validated and registered.
     """
 
     learning_rate: Positive
     weight_decay: float = Field(ge=0)
+    schedule: Literal["cosine", "polynomial", "constant"] = "cosine"
+    polynomial_power: float = Field(default=0.9, gt=0, le=5)
     warmup_fraction: float = Field(ge=0, le=0.5)
     gradient_clip_norm: Positive
+    weight_average_decay: float = Field(default=0.0, ge=0, lt=1)
 
 
 class TrainerSettings(Strict):
     """The loop.
 
     epochs : of `steps_per_epoch` steps each; a checkpoint is written after every epoch.
+    accumulate_batches : batches whose gradients make one step; for small memories.
     validate_every_epochs : whole-volume validation at least this often, and after the last one.
+    early_stopping_patience : validations without a better score after which the training ends;
+        0 never ends it early.
+    activation_checkpointing : compute the network's activations twice instead of keeping them:
+        less memory, more time, the same gradients.
     accelerator : as in Lightning; ``auto`` takes a GPU where there is one.
-    workers : processes that cut and augment patches; 0 does it in the main process.
+    devices, num_nodes : processes a node, and nodes; more than one process trains with `strategy`.
+    strategy : ``ddp``; ``ddp_find_unused_parameters`` for networks that leave weights unused.
+    workers : processes that cut and augment patches, a device; 0 does it in the main process.
     threads : torch threads; 0 leaves torch's own choice.
     """
 
     epochs: int = Field(ge=1)
     steps_per_epoch: int = Field(ge=1)
+    accumulate_batches: int = Field(default=1, ge=1)
     validate_every_epochs: int = Field(ge=1)
+    early_stopping_patience: int = Field(default=0, ge=0)
+    activation_checkpointing: bool = False
     accelerator: Literal["auto", "cpu", "gpu"]
+    devices: int = Field(default=1, ge=1)
+    num_nodes: int = Field(default=1, ge=1)
+    strategy: Literal["ddp", "ddp_find_unused_parameters"] = "ddp"
     workers: int = Field(ge=0)
     threads: int = Field(ge=0)
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together."""
+        return self.devices * self.num_nodes
 
 
 class TrainSettings(Strict):
     """All of ``train.py``.
 
     name : registered name of the model versions that come out.
-    seed : of the split, the weights, the patches and the augmentation.
-    validation_fraction : share of the participants kept for validation.
+    seed : of the weights, the patches and the augmentation; and of the split, see `split_seed`.
+    validation_fraction : share of the participants kept for validation, with `folds` of 1.
+    folds, fold : with `folds` of 2 or more, the participants of fold number `fold` (from 1)
+        validate: the folds of one cross-validation share everything else.
+    split_seed : of the split and the folds; None takes `seed`.
+    initial_model_version : NAME/NUMBER, NAME@ALIAS or a folder whose weights the training starts
+        from; None starts from fresh ones.
+    parent_run : MLflow run that this one is listed under; set by sweeps.
     runs : folder of run folders (checkpoints, prepared scans); a started run is found there.
     output : folder that receives the trained model version.
     processes : scans prepared at once; 0 is one a core.
@@ -113,7 +149,12 @@ class TrainSettings(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     seed: int = Field(ge=0, lt=2**31)
+    split_seed: int | None = Field(default=None, ge=0, lt=2**31)
     validation_fraction: float = Field(gt=0, lt=1)
+    folds: int = Field(default=1, ge=1)
+    fold: int = Field(default=1, ge=1)
+    initial_model_version: str | None = None
+    parent_run: str | None = None
     cohort: CohortSettings
     segmenter: SegmenterSettings
     augmentation: AugmentationSettings
@@ -125,3 +166,22 @@ class TrainSettings(Strict):
     runs: Path
     output: Path
     processes: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> TrainSettings:
+        network = self.segmenter.network
+        size, divisor = self.patch.size_voxels, network.divisor
+        least = 2 * divisor
+        if size % divisor or size < least:
+            raise ValueError(
+                f"patch.size_voxels={size}: patches of {network.name} are multiples of {divisor}, "
+                f"at least {least}"
+            )
+        if self.patch.batch % self.trainer.processes:
+            raise ValueError(
+                f"patch.batch={self.patch.batch} cannot be shared out among "
+                f"{self.trainer.processes} processes"
+            )
+        if self.fold > self.folds:
+            raise ValueError(f"fold={self.fold} is above folds={self.folds}")
+        return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from pathlib import Path
 
 from lesion_dynamics.errors import ModelVersionError, ScanError
 from lesion_dynamics.model_version import MANIFEST_FILE, ModelVersion, load_model_version
@@ -11,6 +12,7 @@ from lesion_dynamics.segmenter.training_scans import TrainingScan, prepare_train
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.processes import in_processes
 from lesion_dynamics.workflows.training_plan import TrainingPlan, plan_training
+from lesion_dynamics.workflows.training_version import VERSION_FOLDER, publish, registered_run
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,18 +40,33 @@ def run(settings: TrainSettings) -> ModelVersion:
 
 
 def _finished(plan: TrainingPlan, settings: TrainSettings) -> ModelVersion | None:
-    if not (settings.output / MANIFEST_FILE).is_file():
+    """The version of this very training, in the output folder or in the run's own."""
+    for folder in (settings.output, plan.run_folder / VERSION_FOLDER):
+        version = _version_in(folder, plan)
+        if version is None:
+            continue
+        from lesion_dynamics.records.registry import is_registered
+        from lesion_dynamics.records.store import open_store
+        from lesion_dynamics.records.training_run import PARENT_TAG, TrainingRun
+
+        store = open_store(settings.tracking)
+        if not is_registered(store, version):
+            continue
+        if settings.parent_run is not None:
+            run_id = registered_run(folder)
+            TrainingRun(store, run_id).tag(PARENT_TAG, settings.parent_run)
+        return version if folder == settings.output else publish(folder, settings.output)
+    return None
+
+
+def _version_in(folder: Path, plan: TrainingPlan) -> ModelVersion | None:
+    if not (folder / MANIFEST_FILE).is_file():
         return None
     try:
-        version = load_model_version(settings.output)
+        version = load_model_version(folder)
     except ModelVersionError:
         return None  # half of an older training; it is written anew
-    if version.manifest.training.get("key") != plan.key:
-        return None
-    from lesion_dynamics.records.registry import is_registered
-    from lesion_dynamics.records.store import open_store
-
-    return version if is_registered(open_store(settings.tracking), version) else None
+    return version if version.manifest.training.get("key") == plan.key else None
 
 
 def _prepare(plan: TrainingPlan, settings: TrainSettings) -> dict[tuple[str, str], TrainingScan]:

@@ -12,9 +12,10 @@ from lesion_dynamics.atomic_files import hash_of_content, require_writable_folde
 from lesion_dynamics.cohort.cohort import Cohort, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
-from lesion_dynamics.cohort.splits import Split, split_participants
-from lesion_dynamics.errors import CohortError, ScanError
+from lesion_dynamics.cohort.splits import Split, fold_of_participants, split_participants
+from lesion_dynamics.errors import CohortError, ModelVersionError, ScanError
 from lesion_dynamics.imaging.reading import read_mask
+from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.segmenter.training_scans import prepared_folder_name
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.source_hash import hash_of_source
@@ -27,6 +28,8 @@ _SOURCE = (
     "preprocessing",
     "segmenter",
     "cohort/splits",
+    "settings/losses",
+    "settings/networks",
     "settings/preprocessing",
     "settings/segmenter",
     "settings/training",
@@ -39,6 +42,7 @@ class TrainingPlan:
 
     key : hash of the settings that shape the weights, of the bytes of every scan and of the
         code. The same key is the same training: found finished, or gone on with.
+    initial : the model version whose weights it starts from, fixed to its number.
     """
 
     cohort: Cohort
@@ -46,6 +50,7 @@ class TrainingPlan:
     split: Split
     key: str
     run_folder: Path
+    initial: ModelVersion | None = None
 
     def of(self, participants: tuple[str, ...]) -> list[Scan]:
         """The scans of these participants, in order."""
@@ -82,13 +87,44 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
             exclusion.session_id or "",
             exclusion.reason,
         )
-    split = split_participants(
-        _strata(cohort, scans),
-        validation_fraction=settings.validation_fraction,
-        seed=settings.seed,
-    )
-    key = _training_key(scans, split, cohort, settings)
-    return TrainingPlan(cohort, scans, split, key, settings.runs / f"{settings.name}-{key[:12]}")
+    initial = _initial_version(settings)
+    split = _split(cohort, scans, settings)
+    key = _training_key(scans, split, cohort, settings, initial)
+    run_folder = settings.runs / f"{settings.name}-{key[:12]}"
+    return TrainingPlan(cohort, scans, split, key, run_folder, initial)
+
+
+def _split(cohort: Cohort, scans: tuple[Scan, ...], settings: TrainSettings) -> Split:
+    seed = settings.seed if settings.split_seed is None else settings.split_seed
+    strata = _strata(cohort, scans)
+    if settings.folds > 1:
+        return fold_of_participants(strata, folds=settings.folds, fold=settings.fold, seed=seed)
+    return split_participants(strata, validation_fraction=settings.validation_fraction, seed=seed)
+
+
+def _initial_version(settings: TrainSettings) -> ModelVersion | None:
+    """The model version to start from, if one is named and its network is the one to train."""
+    if settings.initial_model_version is None:
+        return None
+    from lesion_dynamics.records.registry import resolve
+
+    version = resolve(settings.initial_model_version, settings.tracking)
+    theirs, ours = version.manifest.segmenter, settings.segmenter
+    different = [
+        f"segmenter.{name}"
+        for name in ("network", "sequences")
+        if getattr(theirs, name) != getattr(ours, name)
+    ]
+    if different:
+        raise ModelVersionError(
+            f"its weights do not fit: {' and '.join(different)} differ",
+            where=f"initial_model_version={settings.initial_model_version}",
+            remedy=f"Train with the segmenter of {version.label}; its manifest.json names it.",
+        )
+    for name in ("spacing_mm", "preprocessing"):
+        if getattr(theirs, name) != getattr(ours, name):
+            _LOG.warning("segmenter.%s is not that of %s", name, version.label)
+    return version
 
 
 def _strata(cohort: Cohort, scans: tuple[Scan, ...]) -> pd.DataFrame:
@@ -112,7 +148,11 @@ def _strata(cohort: Cohort, scans: tuple[Scan, ...]) -> pd.DataFrame:
 
 
 def _training_key(
-    scans: tuple[Scan, ...], split: Split, cohort: Cohort, settings: TrainSettings
+    scans: tuple[Scan, ...],
+    split: Split,
+    cohort: Cohort,
+    settings: TrainSettings,
+    initial: ModelVersion | None,
 ) -> str:
     shaping = settings.model_dump(
         mode="json",
@@ -121,6 +161,13 @@ def _training_key(
             "runs": True,
             "output": True,
             "processes": True,
+            "parent_run": True,
+            # The split and the weights themselves are in the key.
+            "split_seed": True,
+            "validation_fraction": True,
+            "folds": True,
+            "fold": True,
+            "initial_model_version": True,
             "cohort": {"root", "reference_masks", "truth"},
             "trainer": {"workers"},
         },
@@ -134,4 +181,12 @@ def _training_key(
         side: [[who, cohort.diagnosis_of(who)] for who in participants]
         for side, participants in (("training", split.training), ("validation", split.validation))
     }
-    return hash_of_content({"settings": shaping, "data": data, "split": sides, "source": source})
+    return hash_of_content(
+        {
+            "settings": shaping,
+            "data": data,
+            "split": sides,
+            "source": source,
+            "initial": None if initial is None else initial.manifest.weights_sha256,
+        }
+    )

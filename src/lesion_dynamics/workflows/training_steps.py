@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 
 from lesion_dynamics.atomic_files import hash_of_file, write_json
-from lesion_dynamics.lesions.operating_point_choice import choose_operating_point
 from lesion_dynamics.model_version import (
     MANIFEST_FILE,
     MANIFEST_FORMAT,
@@ -25,16 +23,17 @@ from lesion_dynamics.model_version import (
 from lesion_dynamics.records.lineage import data_state, environment, git_state
 from lesion_dynamics.records.registry import register
 from lesion_dynamics.records.store import Store, open_store
-from lesion_dynamics.records.training_run import TrainingRun
+from lesion_dynamics.records.training_run import PARENT_TAG, TrainingRun
+from lesion_dynamics.segmenter.callbacks import History, MetricsListener
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
-from lesion_dynamics.segmenter.evaluation import probabilities, validation_record
-from lesion_dynamics.segmenter.fit import fit, load_weights, write_weights
+from lesion_dynamics.segmenter.fit import fit, is_first_process, load_weights, write_weights
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
-from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
 from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.workflows.training_evaluation import evaluate
 from lesion_dynamics.workflows.training_plan import TrainingPlan
+from lesion_dynamics.workflows.training_version import VERSION_FOLDER, publish
 
 _LOG = logging.getLogger(__name__)
 _STATE_FILE = "run.json"
@@ -45,13 +44,27 @@ def train_and_register(
     prepared: Mapping[tuple[str, str], TrainingScan],
     settings: TrainSettings,
 ) -> ModelVersion:
-    """Fit (or go on), evaluate on the validation participants, register the version."""
+    """Fit (or go on), evaluate on the validation participants, register the version.
+
+    Only the first of the processes that train together records, evaluates and registers.
+
+    Raises
+    ------
+    SystemExit : in the other processes, once the fit is done: they have nothing left to do.
+    """
+    if not is_first_process():
+        _fit(plan, prepared, settings, listener=lambda _metrics, _step: None)
+        raise SystemExit(0)
     store = open_store(settings.tracking)
     tracked = _start_or_resume(store, plan, settings)
+
+    def listener(metrics: Mapping[str, float], step: int) -> None:
+        tracked.log_metrics(metrics, step=step)
+
     try:
-        module = _fit(plan, prepared, settings, tracked)
-        manifest = _evaluate(module, plan, settings, tracked)
-        version = _register(module, manifest, settings, store, tracked)
+        module, history = _fit(plan, prepared, settings, listener=listener)
+        manifest = _evaluate(module, history, plan, settings, tracked)
+        version = _register(manifest, plan, settings, store, tracked)
     except KeyboardInterrupt:
         raise
     except BaseException:
@@ -69,9 +82,17 @@ def _start_or_resume(store: Store, plan: TrainingPlan, settings: TrainSettings) 
         resumed = TrainingRun.resume(store, run_id)
         if resumed is not None:
             _LOG.info("going on with the interrupted training %s", plan.run_folder.name)
+            if settings.parent_run is not None:
+                resumed.tag(PARENT_TAG, settings.parent_run)
             return resumed
     lineage = _lineage(plan)
     tags = {"training_key": plan.key, "git_commit": str(lineage["git"]["commit"])}
+    if plan.initial is not None:
+        tags["initial_model_version"] = plan.initial.label
+    if settings.parent_run is not None:
+        tags[PARENT_TAG] = settings.parent_run
+    if settings.folds > 1:
+        tags["fold"] = f"{settings.fold} of {settings.folds}"
     tracked = TrainingRun.start(store, name=plan.run_folder.name, tags=tags)
     # The server's address may carry a password.
     configuration = settings.model_dump(mode="json", exclude={"tracking": {"uri"}})
@@ -90,43 +111,39 @@ def _fit(
     plan: TrainingPlan,
     prepared: Mapping[tuple[str, str], TrainingScan],
     settings: TrainSettings,
-    tracked: TrainingRun,
-) -> LesionModule:
+    *,
+    listener: MetricsListener,
+) -> tuple[LesionModule, History]:
     pl.seed_everything(settings.seed, verbose=False)
     module = LesionModule(settings)
+    if plan.initial is not None:
+        module.start_from(plan.initial.weights)
     data = LesionDataModule(
         [prepared[scan.key] for scan in plan.of(plan.split.training)],
         [prepared[scan.key] for scan in plan.of(plan.split.validation)],
         settings,
     )
-
-    def listener(metrics: Mapping[str, float], step: int) -> None:
-        tracked.log_metrics(metrics, step=step)
-
-    best = fit(module, data, settings, run_folder=plan.run_folder, listener=listener)
-    load_weights(module, best)
-    return module
+    fitted = fit(module, data, settings, run_folder=plan.run_folder, listener=listener)
+    if is_first_process():
+        load_weights(module, fitted.checkpoint)
+    return module, fitted.history
 
 
 def _evaluate(
-    module: LesionModule, plan: TrainingPlan, settings: TrainSettings, tracked: TrainingRun
+    module: LesionModule,
+    history: History,
+    plan: TrainingPlan,
+    settings: TrainSettings,
+    tracked: TrainingRun,
 ) -> Manifest:
-    scans = plan.of(plan.split.validation)
     segmenter = Segmenter(
         module.network,
         settings.segmenter,
         device=default_device() if settings.trainer.accelerator != "cpu" else torch.device("cpu"),
     )
-    evaluated = probabilities(segmenter, scans, settings.cohort.prepared)
-    point, candidates = choose_operating_point(evaluated, connectivity=LESION_CONNECTIVITY)
-    diagnoses = [plan.cohort.diagnosis_of(scan.participant_id) for scan in scans]
-    record = validation_record(scans, diagnoses, evaluated, point)
-    weights = plan.run_folder / WEIGHTS_FILE
+    point, record = evaluate(segmenter, plan, settings, tracked, history)
+    weights = plan.run_folder / VERSION_FOLDER / WEIGHTS_FILE
     write_weights(module, weights)
-    summary = {f"final_{k}": float(v) for k, v in record["all"].items() if v is not None}
-    tracked.log_metrics(summary, step=settings.trainer.epochs * settings.trainer.steps_per_epoch)
-    tracked.log_json(record, "validation.json")
-    tracked.log_json([asdict(candidate) for candidate in candidates], "operating_points.json")
     return Manifest(
         format=MANIFEST_FORMAT,
         name=settings.name,
@@ -139,18 +156,17 @@ def _evaluate(
 
 
 def _register(
-    module: LesionModule,
     manifest: Manifest,
+    plan: TrainingPlan,
     settings: TrainSettings,
     store: Store,
     tracked: TrainingRun,
 ) -> ModelVersion:
-    output = settings.output
-    # The number goes first and comes back last: a folder without one is never taken for whole.
-    (output / NUMBER_FILE).unlink(missing_ok=True)
-    write_weights(module, output / WEIGHTS_FILE)
-    write_json(output / MANIFEST_FILE, manifest.model_dump(mode="json"))
-    return register(store, run_id=tracked.run_id, folder=output)
+    folder = plan.run_folder / VERSION_FOLDER
+    (folder / NUMBER_FILE).unlink(missing_ok=True)
+    write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    register(store, run_id=tracked.run_id, folder=folder)
+    return publish(folder, settings.output)
 
 
 def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, Any]:
@@ -164,12 +180,20 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
                 "output": True,
                 "tracking": True,
                 "processes": True,
+                "parent_run": True,
                 "cohort": {"root", "reference_masks", "truth"},
             },
         ),
         "participants": {
             "training": list(plan.split.training),
             "validation": list(plan.split.validation),
+        },
+        "initial_model_version": None
+        if plan.initial is None
+        else {
+            "label": plan.initial.label,
+            "weights_sha256": plan.initial.manifest.weights_sha256,
+            "training_key": plan.initial.manifest.training.get("key"),
         },
         **_lineage(plan),
     }

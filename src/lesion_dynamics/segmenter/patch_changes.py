@@ -1,0 +1,116 @@
+"""What augmentation does to a patch, without any chance in it: plain acts on tensors.
+
+Patches are (channels, n, n, n) float32. Everything separable is done axis by axis, and nothing
+leaves torch: these run in the loading processes, one patch after the other, on one thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+BIAS_FIELD_ORDER = 3
+BIAS_FIELD_TERMS = tuple(
+    (i, j, k)
+    for i, j, k in itertools.product(range(BIAS_FIELD_ORDER + 1), repeat=3)
+    if i + j + k <= BIAS_FIELD_ORDER
+)
+"""Exponents of x, y and z of the polynomial's terms: 20 for the third order."""
+
+
+def rotation_and_scaling(degrees: Tensor, scales: Tensor) -> Tensor:
+    """(3, 3) matrix: scale along the axes, then turn about x, y and z in this order."""
+    matrix = torch.diag(scales.to(torch.float64))
+    for axis, angle in enumerate(torch.deg2rad(degrees.to(torch.float64)).tolist()):
+        first, second = (axis + 1) % 3, (axis + 2) % 3
+        turn = torch.eye(3, dtype=torch.float64)
+        turn[first, first] = turn[second, second] = math.cos(angle)
+        turn[first, second], turn[second, first] = -math.sin(angle), math.sin(angle)
+        matrix = turn @ matrix
+    return matrix
+
+
+def resample_about_centre(patch: Tensor, matrix: Tensor, *, nearest: bool) -> Tensor:
+    """Patch whose voxel v (from the centre) is the given patch's at ``matrix @ v``; 0 outside."""
+    # grid_sample counts axes from the last one.
+    theta = torch.zeros(1, 3, 4)
+    theta[0, :, :3] = matrix.flip((0, 1))
+    grid = affine_grid(theta, [1, 1, *patch.shape[1:]], align_corners=True)
+    mode = "nearest" if nearest else "bilinear"
+    return grid_sample(patch[None], grid, mode=mode, padding_mode="zeros", align_corners=True)[0]
+
+
+def bias_field(size: int, coefficients: Tensor) -> Tensor:
+    """Exp of a polynomial of x, y, z in [-1, 1], (size, size, size); see `BIAS_FIELD_TERMS`."""
+    order = BIAS_FIELD_ORDER + 1
+    cube = torch.zeros(order, order, order)
+    for (i, j, k), coefficient in zip(BIAS_FIELD_TERMS, coefficients.tolist(), strict=True):
+        cube[i, j, k] = coefficient
+    powers = _powers(size)
+    along_z = cube.reshape(-1, order) @ powers  # (x and y exponents, z)
+    along_y = along_z.reshape(order, order, size).transpose(1, 2) @ powers  # (x exponent, z, y)
+    field = powers.T @ along_y.transpose(1, 2).reshape(order, -1)
+    return field.reshape(size, size, size).exp_()
+
+
+def along_axis(patch: Tensor, matrix: Tensor, axis: int) -> Tensor:
+    """Apply an (n, n) matrix to every line of voxels along a spatial axis (0, 1, 2)."""
+    size = patch.shape[-1]
+    if axis == 2:
+        return patch @ matrix.T
+    if axis == 1:
+        return matrix @ patch
+    return (matrix @ patch.reshape(patch.shape[0], size, -1)).reshape(patch.shape)
+
+
+def gaussian_blur(patch: Tensor, standard_deviations: Tensor) -> Tensor:
+    """Gaussian blur, a standard deviation in voxels for each axis; edges are mirrored."""
+    for axis, deviation in enumerate(standard_deviations.tolist()):
+        if deviation > 0:
+            patch = along_axis(patch, _blur_matrix(patch.shape[-1], deviation), axis)
+    return patch
+
+
+def thick_slices(patch: Tensor, *, axis: int, factor: float) -> Tensor:
+    """Slices ``factor`` voxels thick along an axis, each the mean over its thickness, and linear
+    interpolation between their centres.
+    """
+    return along_axis(patch, _slice_matrix(patch.shape[-1], factor), axis)
+
+
+@functools.cache
+def _powers(size: int) -> Tensor:
+    """(order + 1, size) powers of the voxel centres' coordinates, which reach from -1 to 1."""
+    places = torch.arange(size) - (size - 1) / 2
+    places = places / places.max()
+    return torch.stack([places**exponent for exponent in range(BIAS_FIELD_ORDER + 1)])
+
+
+def _blur_matrix(size: int, deviation: float) -> Tensor:
+    identity = np.eye(size, dtype=np.float32)
+    return torch.from_numpy(gaussian_filter1d(identity, deviation, axis=0))
+
+
+def _slice_matrix(size: int, factor: float) -> Tensor:
+    """(size, size): average over slabs, then interpolate between the slabs' centres."""
+    count = max(2, round(size / factor))
+    edges = np.linspace(0, size, count + 1)
+    lower, upper = np.arange(size), np.arange(size) + 1
+    overlap = np.minimum(upper, edges[1:, None]) - np.maximum(lower, edges[:-1, None])
+    down = np.clip(overlap, 0, None) / np.diff(edges)[:, None]
+    return torch.from_numpy((_interpolation(size, edges) @ down).astype(np.float32))
+
+
+def _interpolation(size: int, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    centres = (edges[1:] + edges[:-1]) / 2
+    unit = np.eye(len(centres))
+    places = np.arange(size) + 0.5
+    return np.stack([np.interp(places, centres, row) for row in unit], axis=1)

@@ -1,0 +1,35 @@
+"""Where a training keeps its finished model version, and how that reaches the output folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from lesion_dynamics.atomic_files import write_bytes
+from lesion_dynamics.model_version import (
+    MANIFEST_FILE,
+    NUMBER_FILE,
+    WEIGHTS_FILE,
+    ModelVersion,
+    load_model_version,
+)
+
+VERSION_FOLDER: Final = "model_version"
+"""In the run folder. Trainings of a sweep share one output folder: each keeps its own here."""
+
+
+def publish(folder: Path, output: Path) -> ModelVersion:
+    """Copy the finished model version in ``folder`` to ``output``; return it as it lies there.
+
+    The number goes first and comes back last: a folder without one is never taken for whole.
+    """
+    (output / NUMBER_FILE).unlink(missing_ok=True)
+    for name in (WEIGHTS_FILE, MANIFEST_FILE, NUMBER_FILE):
+        write_bytes(output / name, (folder / name).read_bytes())
+    return load_model_version(output)
+
+
+def registered_run(folder: Path) -> str:
+    """The MLflow run that made the model version in ``folder``."""
+    return str(json.loads((folder / NUMBER_FILE).read_text(encoding="utf-8"))["run_id"])

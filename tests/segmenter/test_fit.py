@@ -1,0 +1,236 @@
+"""The loop: every knob changes the weights, and nothing that interrupts it does."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+import torch
+from tests.segmenter.small_training import trained
+from tests.segmenter.training_scan_files import write_scan
+
+from lesion_dynamics.errors import OutputError
+from lesion_dynamics.segmenter import fit as fit_module
+from lesion_dynamics.segmenter.fit import LAST_CHECKPOINT
+from lesion_dynamics.segmenter.module import LesionModule
+from lesion_dynamics.segmenter.training_scans import TrainingScan
+
+Weights = dict[str, torch.Tensor]
+EVERYTHING = (
+    "optimiser.weight_average_decay=0.5",
+    "optimiser.schedule=polynomial",
+    "trainer.accumulate_batches=2",
+    "trainer.early_stopping_patience=3",
+    "trainer.epochs=3",
+)
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingScan]:
+    folder = tmp_path_factory.mktemp("scans")
+    return [
+        write_scan(folder, number, lesion=number != 2, speck=number != 2) for number in range(4)
+    ]
+
+
+@pytest.fixture(scope="module")
+def usual(
+    scans: list[TrainingScan], tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, ...], Weights]:
+    """Weights after the last epoch of each training asked for, by its overrides."""
+    return {}
+
+
+def last_weights(folder: Path) -> Weights:
+    saved = torch.load(folder / LAST_CHECKPOINT, weights_only=True)
+    average = saved.get("weight_average")
+    return dict(saved["state_dict"]) if average is None else dict(average["average"])
+
+
+def weights(
+    known: dict[tuple[str, ...], Weights],
+    scans: list[TrainingScan],
+    folder: Path,
+    *overrides: str,
+) -> Weights:
+    if overrides not in known:
+        folder.mkdir(exist_ok=True)
+        trained(scans, folder, *overrides)
+        known[overrides] = last_weights(folder)
+    return known[overrides]
+
+
+def same(first: Weights, second: Weights) -> bool:
+    return first.keys() == second.keys() and all(
+        first[n].shape == second[n].shape and torch.equal(first[n], second[n]) for n in first
+    )
+
+
+KNOBS: list[tuple[str, tuple[str, ...]]] = [
+    ("optimiser.learning_rate=0.02", ()),
+    ("optimiser.weight_decay=5.0", ()),
+    ("optimiser.warmup_fraction=0.5", ()),
+    ("optimiser.gradient_clip_norm=0.001", ()),
+    ("optimiser.schedule=constant", ()),
+    ("optimiser.schedule=polynomial", ()),
+    ("optimiser.polynomial_power=3", ("optimiser.schedule=polynomial",)),
+    ("optimiser.weight_average_decay=0.5", ()),
+    ("optimiser.weight_average_decay=0.1", ("optimiser.weight_average_decay=0.5",)),
+    ("loss.dice_weight=0.1", ()),
+    ("loss.cross_entropy_weight=0.1", ()),
+    ("loss=dice_focal", ()),
+    ("loss.focal_weight=1", ("loss=dice_focal",)),
+    ("loss.gamma=0", ("loss=dice_focal",)),
+    ("loss.lesion_weight=0.9", ("loss=dice_focal",)),
+    ("loss=tversky", ()),
+    ("loss.tversky_weight=0.1", ("loss=tversky",)),
+    ("loss.false_positive_weight=0.9", ("loss=tversky",)),
+    ("loss.false_negative_weight=0.1", ("loss=tversky",)),
+    ("loss.exponent=2", ("loss=tversky",)),
+    ("loss=blob", ()),
+    ("loss.blob_weight=3", ("loss=blob",)),
+    ("patch.lesion_fraction=0.0", ()),
+    ("patch.lesion_size_power=0.0", ("patch.lesion_fraction=1.0", "seed=2")),
+    ("patch.lookalike_fraction=1.0", ("patch.lesion_fraction=0.0",)),
+    ("patch.batch=1", ()),
+    ("patch.size_voxels=24", ()),
+    ("trainer.accumulate_batches=2", ()),
+    ("trainer.epochs=1", ()),
+    ("trainer.steps_per_epoch=4", ()),
+    ("segmenter.network.residual=true", ()),
+    ("segmenter.network.deep_supervision=1", ()),
+    ("segmenter.network.head_channels=3", ()),
+    ("augmentation=none", ()),
+    ("seed=2", ()),
+]
+
+
+@pytest.mark.parametrize(("knob", "beside"), KNOBS, ids=[knob for knob, _ in KNOBS])
+def test_every_knob_of_the_training_changes_its_weights(
+    knob: str,
+    beside: tuple[str, ...],
+    usual: dict[tuple[str, ...], Weights],
+    scans: list[TrainingScan],
+    tmp_path: Path,
+) -> None:
+    plain = weights(usual, scans, tmp_path / "plain", *beside)
+    assert not same(weights(usual, scans, tmp_path / "turned", *beside, knob), plain)
+
+
+def test_knobs_of_the_machine_change_nothing(
+    usual: dict[tuple[str, ...], Weights], scans: list[TrainingScan], tmp_path: Path
+) -> None:
+    plain = weights(usual, scans, tmp_path / "plain")
+    for knob in ("trainer.workers=1", "trainer.early_stopping_patience=5"):
+        assert same(weights(usual, scans, tmp_path / knob, knob), plain)
+    again = weights(usual, scans, tmp_path / "again", "trainer.activation_checkpointing=true")
+    for name, value in plain.items():
+        torch.testing.assert_close(again[name], value)
+
+
+def test_the_registered_weights_are_the_validated_average(
+    scans: list[TrainingScan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    whole = LesionModule.validation_step
+
+    def watched(self: LesionModule, batch: dict[str, torch.Tensor], index: int) -> None:
+        seen.append(self.network.head.weight.detach().clone())
+        whole(self, batch, index)
+
+    monkeypatch.setattr(LesionModule, "validation_step", watched)
+    registered, _ = trained(
+        scans, tmp_path, "optimiser.weight_average_decay=0.9", "trainer.epochs=1"
+    )
+    raw = torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)["state_dict"]
+    assert torch.equal(registered["head.weight"], seen[-1])
+    assert not torch.equal(registered["head.weight"], raw["network.head.weight"])
+
+
+@pytest.mark.parametrize("step", [1, 6, 8])
+def test_a_training_with_everything_on_goes_on_bit_for_bit(
+    step: int,
+    usual: dict[tuple[str, ...], Weights],
+    scans: list[TrainingScan],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole_run = weights(usual, scans, tmp_path / "whole", *EVERYTHING)
+    steps, whole = 0, LesionModule.training_step
+
+    def interrupted(self: LesionModule, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == step:
+            raise MemoryError
+        return whole(self, batch, index)
+
+    folder = tmp_path / "interrupted"
+    folder.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(LesionModule, "training_step", interrupted)
+        with pytest.raises(MemoryError):
+            trained(scans, folder, *EVERYTHING)
+    _, fitted = trained(scans, folder, *EVERYTHING)
+    assert same(last_weights(folder), whole_run)
+    assert [row["step"] for row in fitted.history] == [2.0, 4.0, 6.0]
+
+
+def test_a_full_disk_ends_in_one_line_and_loses_nothing(
+    usual: dict[tuple[str, ...], Weights],
+    scans: list[TrainingScan],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writes, whole = 0, Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        nonlocal writes
+        writes += 1
+        if writes == 3:  # of the second epoch
+            whole(self, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(self, data)
+
+    folder = tmp_path / "full"
+    folder.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OutputError, match="the disk is full; nothing was half-written"):
+            trained(scans, folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
+    trained(scans, folder)
+    assert same(last_weights(folder), weights(usual, scans, tmp_path / "plain"))
+
+
+def test_the_training_ends_early_and_a_resume_does_not_begin_again(
+    scans: list[TrainingScan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A learning rate of nearly zero: the score never rises above the first validation's.
+    overrides = (
+        "trainer.epochs=8",
+        "optimiser.learning_rate=1e-12",
+        "trainer.early_stopping_patience=2",
+    )
+    _, fitted = trained(scans, tmp_path, *overrides)
+    assert len(fitted.history) == 3
+    ended = last_weights(tmp_path)
+
+    def unexpected(*_: object) -> None:
+        raise AssertionError("the training began again")
+
+    monkeypatch.setattr(LesionModule, "training_step", unexpected)
+    _, again = trained(scans, tmp_path, *overrides)
+    assert again.history == fitted.history
+    assert same(last_weights(tmp_path), ended)
+    assert fit_module.SELECTION_METRIC in fitted.history[-1]
+
+
+def test_metrics_of_a_validation_stand_only_with_its_own_epoch(
+    scans: list[TrainingScan], tmp_path: Path
+) -> None:
+    _, fitted = trained(scans, tmp_path, "trainer.epochs=4", "trainer.validate_every_epochs=2")
+    validated = ["validation_score" in row for row in fitted.history]
+    assert validated == [False, True, False, True]
+    assert all("training_loss" in row and "learning_rate" in row for row in fitted.history)

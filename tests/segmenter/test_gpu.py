@@ -1,0 +1,86 @@
+"""The same on a GPU. Skipped without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import composed
+from tests.segmenter.small_training import trained
+from tests.segmenter.test_networks import SMALL
+from tests.segmenter.training_scan_files import write_scan
+
+from lesion_dynamics.segmenter.module import LesionModule
+from lesion_dynamics.segmenter.networks import build_network
+from lesion_dynamics.segmenter.sliding_window import lesion_probability
+from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.settings.training import TrainSettings
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+
+DEVICE = "cuda"
+
+
+def of_network(name: str, *overrides: str) -> TrainSettings:
+    return validated(
+        TrainSettings, composed("train", f"segmenter={name}", *SMALL[name], *overrides)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_training_step_on_the_gpu_lowers_the_loss(name: str, precision: str) -> None:
+    chosen = of_network(name, f"segmenter.precision={precision}")
+    torch.manual_seed(1)
+    module = LesionModule(chosen).to(DEVICE)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=3e-3)
+    reference = torch.zeros(2, 1, 32, 32, 32, device=DEVICE)
+    reference[..., 4:9, 4:9, 4:9] = 1
+    channels = torch.cat([reference * 3, -reference], dim=1)
+    losses = []
+    for _ in range(6):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bf16"):
+            levels = module.network.at_every_level(channels)
+        loss = module.loss([one.float() for one in levels], reference)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_processor_and_gpu_give_the_same_probability(name: str) -> None:
+    chosen = of_network(name, "segmenter.window.size_voxels=[32,32,32]").segmenter
+    torch.manual_seed(1)
+    network = build_network(chosen.network, input_channels=2).eval()
+    channels = np.random.default_rng(1).normal(size=(2, 40, 44, 36)).astype(np.float32)
+    found = [
+        lesion_probability(
+            network.to(device), channels, window=chosen.window, precision="float32",
+            device=torch.device(device),
+        )
+        for device in ("cpu", DEVICE)
+    ]  # fmt: skip
+    # TF32 in the convolutions is the largest difference.
+    np.testing.assert_allclose(found[0], found[1], atol=5e-3)
+
+
+@pytest.mark.parametrize("loss", ["dice_cross_entropy", "dice_focal", "tversky", "blob"])
+def test_the_whole_loop_runs_on_the_gpu(loss: str, tmp_path: Path) -> None:
+    scans = [write_scan(tmp_path, number, lesion=number != 2) for number in range(4)]
+    folder = tmp_path / "run"
+    folder.mkdir()
+    weights, fitted = trained(
+        scans, folder, f"loss={loss}", "trainer.accelerator=gpu",
+        "segmenter.network.deep_supervision=1", "optimiser.weight_average_decay=0.5",
+        "trainer.activation_checkpointing=true", "trainer.accumulate_batches=2",
+    )  # fmt: skip
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    assert len(fitted.history) == 2

@@ -1,0 +1,77 @@
+"""Learning-rate schedules and the moving average of the weights, in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from lesion_dynamics.segmenter.schedules import learning_rate_share
+from lesion_dynamics.segmenter.weight_average import WeightAverage
+from lesion_dynamics.settings.training import OptimiserSettings
+
+
+def shares(schedule: str, *, power: float = 0.9, warmup: float = 0.2) -> list[float]:
+    settings = OptimiserSettings.model_validate(
+        {
+            "learning_rate": 1.0,
+            "weight_decay": 0.0,
+            "schedule": schedule,
+            "polynomial_power": power,
+            "warmup_fraction": warmup,
+            "gradient_clip_norm": 1.0,
+        }
+    )
+    return [learning_rate_share(step, steps=10, settings=settings) for step in range(11)]
+
+
+def test_every_schedule_warms_up_linearly_and_ends_where_it_says() -> None:
+    for schedule, last in (("cosine", 0.0), ("polynomial", 0.0), ("constant", 1.0)):
+        found = shares(schedule)
+        assert found[:3] == pytest.approx([0.5, 1.0, 1.0])
+        assert found[10] == pytest.approx(last, abs=1e-12)
+
+
+def test_halfway_each_schedule_has_its_own_height() -> None:
+    assert shares("cosine")[6] == pytest.approx(0.5)
+    assert shares("cosine")[4] == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
+    assert shares("polynomial")[6] == pytest.approx(0.5**0.9)
+    assert shares("polynomial", power=2.0)[6] == pytest.approx(0.25)
+    assert shares("constant")[6] == 1.0
+
+
+def moved(network: torch.nn.Module, value: float) -> None:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(value)
+
+
+def test_the_average_follows_its_recursion() -> None:
+    network = torch.nn.Linear(2, 1)
+    moved(network, 0.0)
+    average = WeightAverage(network, decay=0.9)
+    expected = 0.0
+    for step in range(100):
+        moved(network, float(step))
+        average.update(network)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    with average.in_place_of(network):
+        assert float(network.weight.detach()[0, 0]) == pytest.approx(expected, rel=1e-5)
+    assert float(network.weight.detach()[0, 0]) == 99.0
+
+
+def test_the_average_goes_on_from_its_state_bit_for_bit() -> None:
+    network = torch.nn.Linear(3, 3)
+    whole = WeightAverage(network, decay=0.99)
+    for step in range(5):
+        moved(network, step * 0.37)
+        whole.update(network)
+    again = WeightAverage(network, decay=0.99)
+    again.load(whole.state())
+    for one in (whole, again):
+        moved(network, 3.3)
+        one.update(network)
+    first, second = (one.state()["average"]["weight"] for one in (whole, again))
+    assert torch.equal(first, second)
