@@ -3,8 +3,9 @@ from __future__ import annotations
 import torch
 
 from lesion_dynamics.synthesis.fields import Draws
-from lesion_dynamics.synthesis.head import GRID, Head
+from lesion_dynamics.synthesis.head import Head
 from lesion_dynamics.synthesis.lesion_maps import draw_lesions
+from lesion_dynamics.synthesis.limits import GRID
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,8 @@ import torch
 from lesion_dynamics.preprocessing.intensity import normalise_intensities
 from lesion_dynamics.settings.preprocessing import IntensitySettings
 from lesion_dynamics.synthesis.fields import Draws, blur
-from lesion_dynamics.synthesis.head import GRID
 from lesion_dynamics.synthesis.head_store import StoredHead
+from lesion_dynamics.synthesis.limits import GRID
 from lesion_dynamics.synthesis.look import Look, SequenceLook, draw_look
 from lesion_dynamics.synthesis.patch_drawing import whole_brain_intensities
 from lesion_dynamics.synthesis.rendering import Tissues, as_input, centre_and_scale, render

@@ -13,11 +13,8 @@ from lesion_dynamics.settings.segmenter import SegmenterSettings
 from lesion_dynamics.settings.synthesis import SynthesisSettings
 from lesion_dynamics.synthesis.head_store import head_name, load_head, store_head
 from lesion_dynamics.synthesis.lesion_shapes import load_shapes, shape_files
-from lesion_dynamics.synthesis.source import (
-    MixedSource,
-    SyntheticScans,
-    require_synthesisable,
-)
+from lesion_dynamics.synthesis.limits import require_synthesisable
+from lesion_dynamics.synthesis.source import MixedSource, SyntheticScans
 
 ORIGIN_MM = (-78.0, -113.0, -72.0)
 

@@ -10,7 +10,7 @@ from lesion_dynamics.settings.strict import Strict
 
 DEFAULT_SEED = 20250905
 
-Variant = Literal["default", "fine", "small"]
+Variant = Literal["default", "fine", "small", "baseline"]
 
 
 class PhantomSettings(Strict):
@@ -59,6 +59,20 @@ class PhantomSettings(Strict):
                 study_ms=4,
                 study_nmosd=4,
                 study_lesion_free=1,
+                sessions_per_participant=2,
+                irregular_participants=0,
+            )
+        if variant == "baseline":  # labelled scans of 1 mm, and as little else as possible
+            return cls(
+                variant="baseline",
+                seed=seed,
+                voxel_size_mm=1.0,
+                training_ms=14,
+                training_nmosd=10,
+                training_lesion_free=4,
+                study_ms=2,
+                study_nmosd=2,
+                study_lesion_free=0,
                 sessions_per_participant=2,
                 irregular_participants=0,
             )

@@ -11,6 +11,7 @@ from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.losses import LossSettings
 from lesion_dynamics.settings.segmenter import SegmenterSettings
 from lesion_dynamics.settings.strict import Strict
+from lesion_dynamics.settings.synthesis import SynthesisSettings
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -158,6 +159,7 @@ class TrainSettings(Strict):
     cohort: CohortSettings
     segmenter: SegmenterSettings
     augmentation: AugmentationSettings
+    synthesis: SynthesisSettings = SynthesisSettings()
     patch: PatchSettings
     loss: LossSettings
     optimiser: OptimiserSettings

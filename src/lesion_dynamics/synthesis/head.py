@@ -17,9 +17,7 @@ from torch.nn import functional
 
 from lesion_dynamics.phantom.anatomy import load_template
 from lesion_dynamics.synthesis.fields import Draws, blur
-
-GRID = (160, 192, 160)
-"""Voxels of 1 mm; the template's crop with a margin."""
+from lesion_dynamics.synthesis.limits import GRID
 
 _SURFACE_FOLDS_MM = 24.0  # deeper grey matter is nuclei, not cortex
 _CEREBELLUM_Z_MM, _CEREBELLUM_Y_MM = -16.0, -38.0

@@ -14,11 +14,11 @@ from torch import Tensor
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_bytes
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.synthesis.fields import Draws, blur
-from lesion_dynamics.synthesis.head import GRID, draw_head
+from lesion_dynamics.synthesis.head import draw_head
 from lesion_dynamics.synthesis.lesion_maps import draw_lesions
+from lesion_dynamics.synthesis.limits import GRID, SYNTHESIS_SOURCE
 from lesion_dynamics.synthesis.rendering import Tissues
 
-_SOURCE = ("phantom/anatomy", "synthesis")
 _CENTRES = 4096
 _CELL_MM = 8
 _PER_CELL = 4
@@ -141,7 +141,7 @@ def _spread(voxels: Tensor, draws: Draws) -> Tensor:
 def head_name(number: int, *, seed: int, shape_files: Sequence[Path]) -> str:
     """File name of head ``number``: a hash of all that it is made from."""
     made_from = {
-        "source": hash_of_source(*_SOURCE),
+        "source": hash_of_source(*SYNTHESIS_SOURCE),
         "seed": seed,
         "number": number,
         "shapes": [hash_of_file(path) for path in shape_files],

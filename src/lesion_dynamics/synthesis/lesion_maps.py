@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from lesion_dynamics.synthesis.fields import Draws, blur
-from lesion_dynamics.synthesis.head import GRID, Head, template_maps
+from lesion_dynamics.synthesis.head import Head, template_maps
 from lesion_dynamics.synthesis.lesion_shapes import load_shapes
+from lesion_dynamics.synthesis.limits import GRID
 
 _SAMPLED = 200_000
 _NEVER = -9.0
@@ -55,7 +56,7 @@ def draw_lesions(draws: Draws, head: Head, shape_files: Sequence[Path]) -> Lesio
 
 def _real(draws: Draws, head: Head, files: Sequence[Path]) -> Tensor:
     shapes = load_shapes(tuple(files), template_maps(draws.device).origin_mm)
-    chosen = shapes[draws.integer(len(shapes))].to(draws.device).float()
+    chosen = torch.from_numpy(shapes[draws.integer(len(shapes))]).to(draws.device).float()
     if draws.happens(0.5):
         chosen = chosen.flip(0)
         # The grid is not centred on the midplane: mirror about x = 0.

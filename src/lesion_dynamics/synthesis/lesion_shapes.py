@@ -10,13 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from lesion_dynamics.errors import CohortError
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.settings.synthesis import SynthesisSettings
-from lesion_dynamics.synthesis.head import GRID
+from lesion_dynamics.synthesis.limits import GRID
 
 _MASKS = "cross_sectional/MNI/patient*/GOLD_STANDARD*.nii.gz"
 _MILLIMETRE_GRID = 1e-3
@@ -46,14 +45,16 @@ def shape_files(settings: SynthesisSettings) -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=1)
-def load_shapes(files: tuple[Path, ...], origin_mm: tuple[float, float, float]) -> Tensor:
-    """The masks on the template's grid, (n, x, y, z) uint8, on the CPU.
+def load_shapes(
+    files: tuple[Path, ...], origin_mm: tuple[float, float, float]
+) -> NDArray[np.uint8]:
+    """The masks on the template's grid, (n, x, y, z) uint8.
 
     Raises
     ------
     CohortError : a mask that does not lie on the 1 mm grid of MNI space.
     """
-    shapes = torch.zeros((len(files), *GRID), dtype=torch.uint8)
+    shapes = np.zeros((len(files), *GRID), dtype=np.uint8)
     for row, file in enumerate(files):
         mask = read_mask(file)
         places = np.argwhere(mask.voxels > 0)
@@ -67,5 +68,5 @@ def load_shapes(files: tuple[Path, ...], origin_mm: tuple[float, float, float]) 
                 remedy="Take it out of synthesis.shapes (synthesis.left_out names folders).",
             )
         whole = whole[((whole >= 0) & (whole < np.asarray(GRID))).all(axis=1)]
-        shapes[row][tuple(torch.from_numpy(whole.T))] = 1
+        shapes[row][tuple(whole.T)] = 1
     return shapes

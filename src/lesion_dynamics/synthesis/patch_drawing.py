@@ -6,13 +6,10 @@ import torch
 from torch import Tensor
 
 from lesion_dynamics.synthesis.fields import Draws
-from lesion_dynamics.synthesis.head import GRID
 from lesion_dynamics.synthesis.head_store import MOSAIC_EDGE, MOSAIC_MARGIN, StoredHead
+from lesion_dynamics.synthesis.limits import GRID, MARGIN
 from lesion_dynamics.synthesis.look import Look, draw_look
 from lesion_dynamics.synthesis.rendering import as_input, centre_and_scale, render
-
-MARGIN = 8
-"""Voxels rendered around a patch, so that blur and slices know their neighbours."""
 
 _FLUID_CUT = 0.6
 _VISIBLE_NOISE, _VISIBLE_CONTRAST = 1.5, 0.06

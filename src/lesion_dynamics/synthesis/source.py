@@ -11,15 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lesion_dynamics.errors import ConfigurationError
-from lesion_dynamics.settings.segmenter import SegmenterSettings
 from lesion_dynamics.synthesis.fields import Draws
-from lesion_dynamics.synthesis.head import GRID
 from lesion_dynamics.synthesis.head_store import StoredHead, load_head
-from lesion_dynamics.synthesis.patch_drawing import MARGIN, draw_patch
+from lesion_dynamics.synthesis.limits import SEQUENCES
+from lesion_dynamics.synthesis.patch_drawing import draw_patch
 
-SEQUENCES = ("FLAIR", "T1w")
-SPACING_MM = 1.0
 _OPEN_HEADS = 16  # memory-mapped at a time in each process
 
 
@@ -27,35 +23,6 @@ class _Source(Protocol):
     def patch(
         self, number: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.generic], NDArray[np.generic]]: ...
-
-
-def require_synthesisable(segmenter: SegmenterSettings, *, patch_voxels: int) -> None:
-    """Refuse what cannot be drawn.
-
-    Raises
-    ------
-    ConfigurationError : another grid or another sequence than those drawn, or a patch that is
-        larger than a head.
-    """
-    unknown = [name for name in segmenter.sequences if name not in SEQUENCES]
-    if unknown:
-        raise ConfigurationError(
-            f"the synthesis draws {' and '.join(SEQUENCES)}, not {', '.join(unknown)}",
-            where="segmenter.sequences",
-            remedy="Leave these sequences out, or set synthesis.share=0.",
-        )
-    if segmenter.spacing_mm != SPACING_MM:
-        raise ConfigurationError(
-            f"the synthesis draws scans of {SPACING_MM} mm, not {segmenter.spacing_mm} mm",
-            where="segmenter.spacing_mm",
-            remedy=f"Set segmenter.spacing_mm={SPACING_MM}, or synthesis.share=0.",
-        )
-    if patch_voxels + 2 * MARGIN > min(GRID):
-        raise ConfigurationError(
-            f"patches of {patch_voxels} voxels do not fit into a drawn head",
-            where="patch.size_voxels",
-            remedy=f"At most {min(GRID) - 2 * MARGIN}.",
-        )
 
 
 class SyntheticScans:

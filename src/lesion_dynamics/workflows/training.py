@@ -11,6 +11,7 @@ from lesion_dynamics.model_version import MANIFEST_FILE, ModelVersion, load_mode
 from lesion_dynamics.segmenter.training_scans import TrainingScan, prepare_training_scan
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.processes import in_processes
+from lesion_dynamics.workflows.training_heads import draw_heads
 from lesion_dynamics.workflows.training_plan import TrainingPlan, plan_training
 from lesion_dynamics.workflows.training_version import VERSION_FOLDER, publish, registered_run
 
@@ -33,10 +34,11 @@ def run(settings: TrainSettings) -> ModelVersion:
         _LOG.info("%s is already trained from this data and these settings.", finished.label)
         return finished
     prepared = _prepare(plan, settings)
+    heads = draw_heads(plan, settings)
     # torch is loaded only now, when all that a user can get wrong has been looked at.
     from lesion_dynamics.workflows.training_steps import train_and_register
 
-    return train_and_register(plan, prepared, settings)
+    return train_and_register(plan, prepared, heads, settings)
 
 
 def _finished(plan: TrainingPlan, settings: TrainSettings) -> ModelVersion | None:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lesion_dynamics.atomic_files import hash_of_content, require_writable_folder
+from lesion_dynamics.atomic_files import (
+    hash_of_content,
+    hash_of_file,
+    require_writable_folder,
+)
 from lesion_dynamics.cohort.cohort import Cohort, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
@@ -19,6 +23,8 @@ from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.segmenter.training_scans import prepared_folder_name
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.source_hash import hash_of_source
+from lesion_dynamics.synthesis.lesion_shapes import shape_files
+from lesion_dynamics.synthesis.limits import SYNTHESIS_SOURCE, require_synthesisable
 from lesion_dynamics.workflows.processes import cores
 
 _LOG = logging.getLogger(__name__)
@@ -43,6 +49,7 @@ class TrainingPlan:
     key : hash of the settings that shape the weights, of the bytes of every scan and of the
         code. The same key is the same training: found finished, or gone on with.
     initial : the model version whose weights it starts from, fixed to its number.
+    shapes : masks of real lesions that the synthesis takes shapes from.
     """
 
     cohort: Cohort
@@ -51,6 +58,7 @@ class TrainingPlan:
     key: str
     run_folder: Path
     initial: ModelVersion | None = None
+    shapes: tuple[Path, ...] = ()
 
     def of(self, participants: tuple[str, ...]) -> list[Scan]:
         """The scans of these participants, in order."""
@@ -61,6 +69,10 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     """Read and check the cohort, split it, and name the training."""
     for folder in (settings.output, settings.runs):
         require_writable_folder(folder)
+    shapes: tuple[Path, ...] = ()
+    if settings.synthesis.share > 0:
+        require_synthesisable(settings.segmenter, patch_voxels=settings.patch.size_voxels)
+        shapes = shape_files(settings.synthesis)
     cohort = read_cohort(
         settings.cohort,
         required_sequences=settings.segmenter.required_sequences,
@@ -89,14 +101,16 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
         )
     initial = _initial_version(settings)
     split = _split(cohort, scans, settings)
-    key = _training_key(scans, split, cohort, settings, initial)
+    key = _training_key(scans, split, cohort, settings, initial, shapes)
     run_folder = settings.runs / f"{settings.name}-{key[:12]}"
-    return TrainingPlan(cohort, scans, split, key, run_folder, initial)
+    return TrainingPlan(cohort, scans, split, key, run_folder, initial, shapes)
 
 
 def _split(cohort: Cohort, scans: tuple[Scan, ...], settings: TrainSettings) -> Split:
     seed = settings.seed if settings.split_seed is None else settings.split_seed
     strata = _strata(cohort, scans)
+    if settings.synthesis.share == 1:  # nothing is learned from labelled scans
+        return Split((), tuple(sorted(strata["participant_id"])))
     if settings.folds > 1:
         return fold_of_participants(strata, folds=settings.folds, fold=settings.fold, seed=seed)
     return split_participants(strata, validation_fraction=settings.validation_fraction, seed=seed)
@@ -153,6 +167,7 @@ def _training_key(
     cohort: Cohort,
     settings: TrainSettings,
     initial: ModelVersion | None,
+    shapes: tuple[Path, ...],
 ) -> str:
     shaping = settings.model_dump(
         mode="json",
@@ -170,8 +185,12 @@ def _training_key(
             "initial_model_version": True,
             "cohort": {"root", "reference_masks", "truth"},
             "trainer": {"workers"},
+            "synthesis": {"shapes", "left_out"} if settings.synthesis.share else True,
         },
     )
+    drawn: list[str] = []
+    if settings.synthesis.share:
+        drawn = [hash_of_source(*SYNTHESIS_SOURCE), *map(hash_of_file, shapes)]
     data = [
         [*scan.key, prepared_folder_name(scan, settings.cohort.prepared, settings.segmenter)]
         for scan in scans
@@ -188,5 +207,6 @@ def _training_key(
             "split": sides,
             "source": source,
             "initial": None if initial is None else initial.manifest.weights_sha256,
+            "drawn": drawn,
         }
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.training_evaluation import evaluate
+from lesion_dynamics.workflows.training_heads import synthetic_source
 from lesion_dynamics.workflows.training_plan import TrainingPlan
 from lesion_dynamics.workflows.training_version import VERSION_FOLDER, publish
 
@@ -42,6 +43,7 @@ _STATE_FILE = "run.json"
 def train_and_register(
     plan: TrainingPlan,
     prepared: Mapping[tuple[str, str], TrainingScan],
+    heads: Sequence[Path],
     settings: TrainSettings,
 ) -> ModelVersion:
     """Fit (or go on), evaluate on the validation participants, register the version.
@@ -53,7 +55,7 @@ def train_and_register(
     SystemExit : in the other processes, once the fit is done: they have nothing left to do.
     """
     if not is_first_process():
-        _fit(plan, prepared, settings, listener=lambda _metrics, _step: None)
+        _fit(plan, prepared, heads, settings, listener=lambda _metrics, _step: None)
         raise SystemExit(0)
     store = open_store(settings.tracking)
     tracked = _start_or_resume(store, plan, settings)
@@ -62,7 +64,7 @@ def train_and_register(
         tracked.log_metrics(metrics, step=step)
 
     try:
-        module, history = _fit(plan, prepared, settings, listener=listener)
+        module, history = _fit(plan, prepared, heads, settings, listener=listener)
         manifest = _evaluate(module, history, plan, settings, tracked)
         version = _register(manifest, plan, settings, store, tracked)
     except KeyboardInterrupt:
@@ -110,6 +112,7 @@ def _start_or_resume(store: Store, plan: TrainingPlan, settings: TrainSettings) 
 def _fit(
     plan: TrainingPlan,
     prepared: Mapping[tuple[str, str], TrainingScan],
+    heads: Sequence[Path],
     settings: TrainSettings,
     *,
     listener: MetricsListener,
@@ -118,10 +121,12 @@ def _fit(
     module = LesionModule(settings)
     if plan.initial is not None:
         module.start_from(plan.initial.weights)
+    training = [prepared[scan.key] for scan in plan.of(plan.split.training)]
     data = LesionDataModule(
-        [prepared[scan.key] for scan in plan.of(plan.split.training)],
+        training,
         [prepared[scan.key] for scan in plan.of(plan.split.validation)],
         settings,
+        source=synthetic_source(heads, training, settings) if heads else None,
     )
     fitted = fit(module, data, settings, run_folder=plan.run_folder, listener=listener)
     if is_first_process():

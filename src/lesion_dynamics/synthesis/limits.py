@@ -1,0 +1,48 @@
+"""What can be drawn, and the refusal of what cannot. No torch: refusals come first."""
+
+from __future__ import annotations
+
+from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.settings.segmenter import SegmenterSettings
+
+GRID = (160, 192, 160)
+"""Voxels of a drawn head; the MNI template's crop with a margin."""
+
+SPACING_MM = 1.0
+SEQUENCES = ("FLAIR", "T1w")
+
+SYNTHESIS_SOURCE = ("phantom/anatomy", "synthesis")
+"""The code that a drawn patch depends on."""
+
+MARGIN = 8
+"""Voxels rendered around a patch, so that blur and slices know their neighbours."""
+
+
+def require_synthesisable(segmenter: SegmenterSettings, *, patch_voxels: int) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises
+    ------
+    ConfigurationError : another grid or another sequence than those drawn, or a patch that is
+        larger than a head.
+    """
+    unknown = [name for name in segmenter.sequences if name not in SEQUENCES]
+    if unknown:
+        raise ConfigurationError(
+            f"the synthesis draws {' and '.join(SEQUENCES)}, not {', '.join(unknown)}",
+            where="segmenter.sequences",
+            remedy="Leave these sequences out, or set synthesis.share=0.",
+        )
+    if segmenter.spacing_mm != SPACING_MM:
+        raise ConfigurationError(
+            f"the synthesis draws scans of {SPACING_MM} mm, not {segmenter.spacing_mm} mm",
+            where="segmenter.spacing_mm",
+            remedy=f"Set segmenter.spacing_mm={SPACING_MM}, or synthesis.share=0.",
+        )
+    largest = min(GRID) - 2 * MARGIN
+    if patch_voxels > largest:
+        raise ConfigurationError(
+            f"patches of {patch_voxels} voxels do not fit into a drawn head",
+            where="patch.size_voxels",
+            remedy=f"Set patch.size_voxels to at most {largest}.",
+        )
