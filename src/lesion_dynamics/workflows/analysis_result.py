@@ -26,7 +26,8 @@ class AnalysisResult:
 
     statistics, changes, intervals, comparison, left_out, robustness, measurement_error,
     version_differences, version_agreement, class_changes, verdicts, table_one : the tables of
-    the same names. remission : how many scans and intervals the rule leaves out. text : the study on one screen. files : everything written, by name.
+    the same names. remission : how many scans and intervals the rule leaves out. text : the
+    study on one screen. files : everything written, by name.
     """
 
     statistics: pd.DataFrame
