@@ -51,7 +51,7 @@ def test_intervals_and_scans_are_counted_by_reason():
 
 def test_a_longer_washout_leaves_out_the_scans_of_two_reasons():
     account = _account(SESSIONS, ATTACKS, washout_days=301)
-    both = f"{ATTACK_INSIDE}; start less than 301 days after an attack"
+    both = f"{ATTACK_INSIDE} and start less than 301 days after an attack"
     assert account.count("scan", both) == 1  # day 800: one interval before it, one after
     assert account.count("interval", IN_REMISSION) == 2
 

@@ -269,6 +269,19 @@ def test_an_age_that_does_not_fit_the_days_is_found(cohort, ages, kind):
     assert kinds(cohort) == kind
 
 
+@pytest.mark.parametrize(("age", "kind"), [(31, []), (36, []), (41, []), (43, ["age-differs"])])
+def test_the_age_of_the_participants_table_may_be_that_of_any_session(cohort, age, kind):
+    people = ["participant_id diagnosis age sex scanner", f"{NMO} NMOSD n/a M siteA"]
+    cohort.table("participants.tsv", *people, f"{MS} MS {age} F siteA")
+    rows = [
+        "session_id days_from_baseline scanner age",
+        "ses-01 0 siteA 31",
+        "ses-02 3650 siteA 41",
+    ]
+    cohort.table(f"{MS}/{MS}_sessions.tsv", *rows)
+    assert kinds(cohort) == kind
+
+
 @pytest.mark.parametrize(
     ("rows", "kind"),
     [

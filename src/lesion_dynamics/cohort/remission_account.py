@@ -129,7 +129,7 @@ def _reasons_of_scans(sessions: pd.DataFrame, intervals: pd.DataFrame) -> pd.Dat
     key = ["participant_id", "session_id"]
     ends = ends.drop_duplicates([*key, "reason"]).sort_values([*key, "reason"])
     remission = ends.loc[ends["reason"] == IN_REMISSION, key].assign(in_remission=True)
-    joined = ends.groupby(key, sort=False)["reason"].agg("; ".join).reset_index()
+    joined = ends.groupby(key, sort=False)["reason"].agg(" and ".join).reset_index()
     found = sessions[key].merge(joined, on=key, how="left").merge(remission, on=key, how="left")
     reason = found["reason"].fillna(ONE_SCAN).where(found["in_remission"].isna(), IN_REMISSION)
     return found.assign(reason=reason)[["participant_id", "reason"]]
