@@ -14,14 +14,21 @@ from lesion_dynamics.segmenter.fit import write_weights
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
+from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
 CONF = ROOT / "conf"
-ROOTS = {"train": TrainSettings, "infer": InferSettings, "analyze": AnalyzeSettings}
+ROOTS = {
+    "train": TrainSettings,
+    "infer": InferSettings,
+    "analyze": AnalyzeSettings,
+    "check": CheckSettings,
+}
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],
+    "cohort/manifest": ["cohort.root=/somewhere"],
     "segmenter/swinunetr": ["patch.size_voxels=64"],
 }
 """Choices that need something from the user, with an example of it."""
