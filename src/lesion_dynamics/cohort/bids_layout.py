@@ -9,6 +9,7 @@ from pathlib import Path
 from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.bids_name import BidsName, label_of
 from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan
+from lesion_dynamics.cohort.unread_settings import refuse_unread
 from lesion_dynamics.errors import CohortError, ScanError
 from lesion_dynamics.settings.cohort import CohortSettings
 
@@ -24,7 +25,9 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     Raises
     ------
     CohortError : a missing or wrong table.
+    ConfigurationError : settings that this layout does not read.
     """
+    refuse_unread(settings, read={"prepared", "reference_masks"})
     root = settings.root
     participants = tables.read_participants(root / "participants.tsv")
     names = ("session_id", "days_from_baseline", "scanner")

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan
-from lesion_dynamics.errors import CohortError, ConfigurationError
+from lesion_dynamics.cohort.unread_settings import refuse_unread
+from lesion_dynamics.errors import CohortError
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
 
 _ALIGNED = "_N4_noneck_reduced_winsor_regtoFLAIR"
@@ -63,7 +64,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     CohortError : neither part is there, no row for a patient, or no days between sessions.
     ConfigurationError : settings that this layout answers by itself.
     """
-    _refuse_settings_of_other_layouts(settings)
+    refuse_unread(settings, read=set())
     patients = _patients(settings.root)
     participants = {
         "participant_id": [patient.participant_id for patient in patients],
@@ -189,16 +190,3 @@ def _patient_info(path: Path) -> dict[int, dict[str, str]]:
             where=path,
             remedy="Restore the file from upstream.",
         ) from error
-
-
-def _refuse_settings_of_other_layouts(settings: CohortSettings) -> None:
-    for key, given, default in (
-        ("reference_masks", settings.reference_masks, None),
-        ("prepared", settings.prepared, Prepared()),
-    ):
-        if given != default:
-            raise ConfigurationError(
-                f"cohort.{key} is set, but the layout open_ms knows it by itself",
-                where=f"cohort.{key}",
-                remedy="Leave it out for this layout.",
-            )

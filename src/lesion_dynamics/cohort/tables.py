@@ -19,8 +19,8 @@ from lesion_dynamics.errors import CohortError
 
 MISSING = ("n/a", "")
 
-_OLDEST_IN_BIDS = "89+"  # BIDS: ages over 89 are written so, to protect the oldest
-_SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "o": None, "other": None}
+OLDEST_IN_BIDS = "89+"  # BIDS: ages over 89 are written so, to protect the oldest
+SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "o": None, "other": None}
 
 Rows = list[list[str]]
 
@@ -29,7 +29,7 @@ FileOf = Callable[[str], Path]
 
 
 def read_rows(path: Path, *, required: Sequence[str]) -> tuple[list[str], Rows]:
-    """Header and rows of a TSV file, as text.
+    """Header and rows of a TSV file (commas where its name ends in .csv), as text.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def read_rows(path: Path, *, required: Sequence[str]) -> tuple[list[str], Rows]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, delimiter="\t") if line]
+            lines = [line for line in csv.reader(file, delimiter=_delimiter(path)) if line]
     except FileNotFoundError:
         raise CohortError(
             f"the table {path.name} is missing",
@@ -48,7 +48,7 @@ def read_rows(path: Path, *, required: Sequence[str]) -> tuple[list[str], Rows]:
         raise CohortError(
             f"this table cannot be read: {error}",
             where=path,
-            remedy="Save it as tab-separated text in UTF-8.",
+            remedy="Save it as text in UTF-8, separated by tabs (.tsv) or commas (.csv).",
         ) from error
     header, rows = (lines[0], lines[1:]) if lines else ([], [])
     absent = [name for name in required if name not in header]
@@ -57,16 +57,24 @@ def read_rows(path: Path, *, required: Sequence[str]) -> tuple[list[str], Rows]:
         raise CohortError(
             f"{what} (columns found: {', '.join(header)[:120] or 'none'})",
             where=path,
-            remedy=f"The table needs, separated by tabs: {', '.join(required)}.",
+            remedy=f"The table needs, separated by {_separator(path)}: {', '.join(required)}.",
         )
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise CohortError(
                 f"row {number} has {len(row)} cells, the header has {len(header)}",
                 where=path,
-                remedy="Every row needs one cell per column, separated by tabs.",
+                remedy=f"Every row needs one cell per column, separated by {_separator(path)}.",
             )
     return header, rows
+
+
+def _delimiter(path: Path) -> str:
+    return "," if path.suffix.lower() == ".csv" else "\t"
+
+
+def _separator(path: Path) -> str:
+    return "commas" if _delimiter(path) == "," else "tabs"
 
 
 def columns_of(header: list[str], rows: Rows, names: Sequence[str]) -> dict[str, list[str]]:
@@ -112,7 +120,7 @@ def participants_table(columns: dict[str, list[str]], *, where: Path) -> pd.Data
                 where=where,
                 remedy=f"The column diagnosis must say {' or '.join(DIAGNOSES)} for everyone.",
             )
-    age = table["age"].replace(_OLDEST_IN_BIDS, _OLDEST_IN_BIDS.rstrip("+"))
+    age = table["age"].replace(OLDEST_IN_BIDS, OLDEST_IN_BIDS.rstrip("+"))
     table["age_years"] = _numbers(age, table["participant_id"], lambda _: where)
     table["sex"] = pd.Series([_sex(s, where) for s in table["sex"]], dtype="str")
     table["scanner"] = table["scanner"].where(~table["scanner"].isin(MISSING))
@@ -168,9 +176,9 @@ def read_attacks(path: Path, *, participants: pd.DataFrame) -> pd.DataFrame:
     ]
     if len(unknown):
         raise CohortError(
-            f"an attack belongs to {unknown.iloc[0]}, who is not in participants.tsv",
+            f"an attack belongs to {unknown.iloc[0]}, who is no participant of the cohort",
             where=path,
-            remedy="Correct the participant_id there or in participants.tsv.",
+            remedy="Correct the participant_id there or in the table of participants.",
         )
     _refuse_duplicates(table, ["participant_id", "attack_id"], lambda _: path)
     days = table["days_from_baseline"]
@@ -222,6 +230,6 @@ def _numbers(text: pd.Series[str], names: pd.Series[str], file_of: FileOf) -> pd
 def _sex(value: str, where: Path) -> str | None:
     if value in MISSING:
         return None
-    if value.lower() not in _SEX:
+    if value.lower() not in SEX:
         raise CohortError(f"the sex {value!r} is unknown", where=where, remedy="Write F, M or n/a.")
-    return _SEX[value.lower()]
+    return SEX[value.lower()]
