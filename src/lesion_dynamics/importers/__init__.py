@@ -1,1 +1,1 @@
-"""Public datasets in their upstream layouts, each turned into a manifest that points at its files."""
+"""Public datasets in their upstream layouts, turned into manifests that point at their files."""

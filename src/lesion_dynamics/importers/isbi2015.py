@@ -76,8 +76,9 @@ def read(root: Path, *, images: Images = "preprocessed", rater: Rater = "1") -> 
         if not numbers:
             reason = f"no FLAIR in {folder.name}/{images}"
             left_out.append(LeftOut(participant_id_of(folder.name), "n/a", reason))
-        for number in numbers:
-            scans.append(_scan(folder, number, images, rater, first=number == numbers[0]))
+        scans.extend(
+            _scan(folder, number, images, rater, first=number == numbers[0]) for number in numbers
+        )
     if not scans:
         raise not_this_dataset("ISBI 2015", root, f"training01/{images}/training01_01_flair_pp.nii")
     return ImportedCohort(_dataset(images, rater), tuple(scans), left_out=tuple(left_out))

@@ -43,8 +43,8 @@ _PREPARED = Prepared(skull_stripped=True, sequences_aligned=True)
 DATASET = Dataset(
     name="MSLesSeg",
     licence="CC BY 4.0",
-    citation="Guarnera et al. MSLesSeg: baseline and benchmarking of a new Multiple Sclerosis Lesion"
-    " Segmentation dataset. Scientific Data 2025;12:920. doi 10.1038/s41597-025-05250-y",
+    citation="Guarnera et al. MSLesSeg: baseline and benchmarking of a new Multiple Sclerosis"
+    " Lesion Segmentation dataset. Scientific Data 2025;12:920. doi 10.1038/s41597-025-05250-y",
     homepage="https://springernature.figshare.com/articles/dataset/27919209",
     layout_sources=(
         "https://doi.org/10.1038/s41597-025-05250-y",
@@ -80,7 +80,10 @@ def read(root: Path) -> ImportedCohort:
             ] or [(patient, patient.name, "ses-01")]
             for at, (folder, stem, session_id) in enumerate(sessions):
                 scan = _scan(patient, folder, stem, session_id, first=at == 0)
-                (left_out if isinstance(scan, LeftOut) else scans).append(scan)  # type: ignore[attr-defined]
+                if isinstance(scan, LeftOut):
+                    left_out.append(scan)
+                else:
+                    scans.append(scan)
     if not scans:
         raise not_this_dataset("MSLesSeg", root, "train/P1/T1/P1_T1_FLAIR.nii.gz")
     return ImportedCohort(DATASET, tuple(scans), left_out=tuple(left_out))

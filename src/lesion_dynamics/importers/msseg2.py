@@ -52,7 +52,8 @@ DATASET = Dataset(
     rules=(
         "Everyone counts as MS. Age, sex and scanner are n/a: not in the dataset.",
         UNDATED_RULE,
-        "ground_truth marks new lesions only: it is in lesion_changes.tsv and is no reference mask.",
+        "ground_truth marks new lesions only: it stands in lesion_changes.tsv, and is no reference"
+        " mask.",
         "Our reading: whole heads, not bias-corrected. Both sessions lie in the middle space, each"
         " resampled once by upstream.",
     ),

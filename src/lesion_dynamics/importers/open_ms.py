@@ -8,6 +8,7 @@ github.com/muschellij2/open_ms_data.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -67,12 +68,15 @@ def read(root: Path) -> ImportedCohort:
         DATASET,
         tuple(imported),
         changes=tuple(_changes(root, {scan.participant_id for scan in imported})),
-        left_out=tuple(LeftOut(e.participant_id, e.session_id or "n/a", e.reason) for e in exclusions),
+        left_out=tuple(
+            LeftOut(e.participant_id, e.session_id or "n/a", e.reason) for e in exclusions
+        ),
     )
 
 
 def _imported(scan: Scan, days: float, people: pd.DataFrame) -> ImportedScan:
-    age, sex = people.loc[scan.participant_id, ["age_years", "sex"]]
+    age = float(people["age_years"].loc[scan.participant_id])
+    sex = people["sex"].loc[scan.participant_id]
     return ImportedScan(
         participant_id=scan.participant_id,
         session_id=scan.session_id,
@@ -80,8 +84,8 @@ def _imported(scan: Scan, days: float, people: pd.DataFrame) -> ImportedScan:
         days=days,
         prepared=scan.prepared or Prepared(),
         reference_mask=scan.reference_mask,
-        age_years=None if pd.isna(age) else float(age),
-        sex=None if pd.isna(sex) else str(sex),
+        age_years=None if math.isnan(age) else age,
+        sex=sex if isinstance(sex, str) else None,
     )
 
 
