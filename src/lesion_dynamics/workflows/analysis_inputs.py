@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from lesion_dynamics.longitudinal.measurements import (
 )
 from lesion_dynamics.longitudinal.new_lesions import read_new_lesions
 from lesion_dynamics.longitudinal.tidy_tables import tsv_of
+from lesion_dynamics.records.outside_version import read_outside_version
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 
 
@@ -34,6 +35,7 @@ class AnalysisInputs:
     new_lesions : tracked new lesions of the intervals, or None.
     others : volumes at other operating points, by the name of their line in the panel.
     hashes : from a path or a table's name to SHA-256.
+    outside : what stands behind each version whose masks another tool or a person made.
     """
 
     tables: CohortTables
@@ -42,6 +44,7 @@ class AnalysisInputs:
     new_lesions: pd.DataFrame | None = None
     others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     undated: pd.DataFrame = field(default_factory=nothing_undated)
+    outside: tuple[str, ...] = ()
 
 
 def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
@@ -81,11 +84,17 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         measurements=dated_rows(measurements, undated),
         hashes=hashes,
         new_lesions=tracked,
+        outside=_outside(paths),
         others={
             name: dated_rows(table, undated)
             for name, table in _read_others(tables, settings, hashes).items()
         },
     )
+
+
+def _outside(paths: Iterable[Path]) -> tuple[str, ...]:
+    found = (read_outside_version(path.parent) for path in paths)
+    return tuple(version.description for version in found if version is not None)
 
 
 def _read_others(
