@@ -49,7 +49,7 @@ class RegisterMasksSettings(Strict):
 
     cohort: CohortSettings
     masks: str = Field(min_length=1)
-    name: str = Field(pattern=r"^(?!truth$)[a-zA-Z][a-zA-Z0-9_-]*$")
+    name: str = Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]*$")
     tool: str = Field(min_length=1)
     tool_version: str = Field(min_length=1)
     rule: MaskRule = MaskRule()
