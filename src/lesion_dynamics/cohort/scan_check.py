@@ -11,8 +11,8 @@ from lesion_dynamics.imaging.geometry import largest_corner_distance_mm, same_gr
 from lesion_dynamics.imaging.reading import Header, read_header
 
 
-def require_usable_headers(scan: Scan, *, sequences_aligned: bool) -> None:
-    """Check every file of a scan by its header.
+def usable_headers(scan: Scan, *, sequences_aligned: bool) -> dict[str, Header]:
+    """Check every file of a scan by its header; the headers of its images, by sequence.
 
     Where the cohort says that sequences are aligned, each must be on the FLAIR grid; a
     reference mask always must be.
@@ -21,13 +21,19 @@ def require_usable_headers(scan: Scan, *, sequences_aligned: bool) -> None:
     ------
     ScanError : an unreadable header, or a file that is not on the FLAIR grid.
     """
-    headers: Mapping[str, Header] = {name: read_header(file) for name, file in scan.images.items()}
+    headers = {name: read_header(file) for name, file in scan.images.items()}
     flair = headers["FLAIR"]
     if sequences_aligned:
         for sequence, header in headers.items():
             _require_flair_grid(sequence, header, flair)
     if scan.reference_mask is not None:
         _require_flair_grid("the reference mask", read_header(scan.reference_mask), flair)
+    return headers
+
+
+def remarks_of(headers: Mapping[str, Header]) -> tuple[str, ...]:
+    """Doubts about headers that stop nothing, each with its sequence."""
+    return tuple(f"{name}: {remark}" for name, one in headers.items() for remark in one.remarks)
 
 
 def _require_flair_grid(name: str, header: Header, flair: Header) -> None:
