@@ -45,7 +45,9 @@ def test_an_imported_cohort_is_segmented(
     place, version = trained
     build = getattr(upstream_trees, layout)
     upstream = build(tmp_path / "upstream", PhantomScan.all_of(place.data)[0])
-    write_manifest_folder(like_the_phantom(READERS[layout](upstream)), tmp_path / "cohort", upstream=upstream)
+    write_manifest_folder(
+        like_the_phantom(READERS[layout](upstream)), tmp_path / "cohort", upstream=upstream
+    )
     own = [
         "cohort=manifest",
         f"cohort.name={layout}",

@@ -48,6 +48,7 @@ class Place:
             "tool": "LST-AI",
             "tool_version": "1.2.0",
             "output": self.folder / "derivatives",
+            "rule": {},
         }
         return validated(RegisterMasksSettings, values | changed)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY, Connectivity
@@ -52,5 +52,15 @@ class RegisterMasksSettings(Strict):
     name: str = Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]*$")
     tool: str = Field(min_length=1)
     tool_version: str = Field(min_length=1)
-    rule: MaskRule = MaskRule()
-    output: Path = Path("derivatives")
+    rule: MaskRule
+    output: Path
+
+    @field_validator("tool_version", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any) -> Any:
+        """A number has lost what was written: 1.10 comes here as 1.1."""
+        if isinstance(value, int | float):
+            raise ValueError(
+                "1.10 would be read as the number 1.1; quote it: tool_version=\"'1.10'\""
+            )
+        return value
