@@ -77,6 +77,9 @@ def test_isbi2015_other_choices_of_a_rater(
     assert mask is not None
     np.testing.assert_array_equal(voxels_of(mask), expected[rater])
     assert len({int(m.sum()) for m in (*masks, expected["union"])}) == 3
+    again = read_back(isbi2015.read(upstream), tmp_path / "out", upstream)
+    assert not (tmp_path / "out" / "masks").exists()  # of the other choice
+    assert again.scans[1].reference_mask != mask
 
 
 def test_isbi2015_orig_has_no_reference_mask_and_is_not_prepared(
@@ -289,10 +292,11 @@ def test_a_folder_that_holds_something_else_is_left_alone(
     with pytest.raises(OutputError, match="upstream's own folder"):
         write_manifest_folder(imported, upstream, upstream=upstream)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "manifest.tsv").write_text("mine\n")
-    with pytest.raises(OutputError, match="no import wrote"):
-        write_manifest_folder(imported, tmp_path / "mine", upstream=upstream)
-    assert (tmp_path / "mine" / "manifest.tsv").read_text() == "mine\n"
+    for name in ("README.md", "manifest.tsv"):
+        (tmp_path / "mine" / name).write_text("mine\n")
+        with pytest.raises(OutputError, match=f"a {name} that no import wrote"):
+            write_manifest_folder(imported, tmp_path / "mine", upstream=upstream)
+        assert (tmp_path / "mine" / name).read_text() == "mine\n"
     write_manifest_folder(imported, tmp_path / "out", upstream=upstream)
     other = upstream_trees.open_ms(tmp_path / "open", scan)
     with pytest.raises(OutputError, match="holds the import of MSSEG-2"):

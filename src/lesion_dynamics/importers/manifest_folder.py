@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ MANIFEST = "manifest.tsv"
 CHANGES = "lesion_changes.tsv"
 SOURCE = "source.json"
 README = "README.md"
+MASKS = "masks"
 _MISSING = "n/a"
 
 
@@ -53,7 +55,10 @@ def write_manifest_folder(cohort: ImportedCohort, folder: Path, *, upstream: Pat
     _refuse_folder(folder, upstream, cohort.dataset.name)
     _refuse_twins(cohort.scans)
     require_writable_folder(folder)
-    (folder / MANIFEST).unlink(missing_ok=True)
+    if (folder / SOURCE).is_file():
+        _clear_earlier_import(folder)
+    about = _about(cohort)
+    write_json(folder / SOURCE, about)
     rows = [_row(scan, folder) for scan in cohort.scans]
     if cohort.changes:
         header = ("participant_id", "start_session_id", "end_session_id", "change_mask")
@@ -62,18 +67,23 @@ def write_manifest_folder(cohort: ImportedCohort, folder: Path, *, upstream: Pat
             for c in cohort.changes
         ]
         _write_tsv(folder / CHANGES, header, changes)
-    about = _about(cohort)
-    write_json(folder / SOURCE, about)
     write_text(folder / README, _readme(cohort, about))
     _write_tsv(folder / MANIFEST, COLUMNS, rows)
     return folder / MANIFEST
+
+
+def _clear_earlier_import(folder: Path) -> None:
+    """Of the same dataset, perhaps with other options: its masks must not stay behind."""
+    for name in (MANIFEST, CHANGES, README):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / MASKS, ignore_errors=True)
 
 
 def _row(scan: ImportedScan, folder: Path) -> list[str]:
     files = {name: _relative(path, folder) for name, path in scan.images.items()}
     if isinstance(scan.reference_mask, ConvertedMask):
         name = BidsName.of_scan(scan.participant_id, scan.session_id, suffix="mask")
-        path = name.having({"label": "L"}, suffix="mask").path_under(folder / "masks")
+        path = name.having({"label": "L"}, suffix="mask").path_under(folder / MASKS)
         write_mask(path, converted(scan.reference_mask))
         files[MASK] = _relative(path, folder)
     elif scan.reference_mask is not None:
@@ -168,11 +178,12 @@ def _refuse_folder(folder: Path, upstream: Path, dataset: str) -> None:
                 where=folder,
                 remedy="Name another folder, or empty this one.",
             )
-    elif (folder / MANIFEST).exists():
+    foreign = [name for name in (MANIFEST, CHANGES, README) if (folder / name).exists()]
+    if foreign and not source.is_file():
         raise OutputError(
-            "this folder has a manifest that no import wrote",
-            where=folder / MANIFEST,
-            remedy="Name another folder, or move the manifest away.",
+            f"this folder has a {foreign[0]} that no import wrote",
+            where=folder,
+            remedy="Name another folder, or move that file away.",
         )
 
 

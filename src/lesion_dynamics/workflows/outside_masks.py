@@ -118,19 +118,25 @@ def register_masks(settings: RegisterMasksSettings) -> RegisteredMasks:
 
 def _tasks(cohort: Cohort, settings: RegisterMasksSettings) -> tuple[list[_Task], list[Exclusion]]:
     files = mask_files(settings.masks, cohort.scans)
-    tasks: list[_Task] = []
     failures = [e for e in cohort.exclusions if e.failed]
+    found: list[tuple[Scan, Path]] = []
     for scan in cohort.scans:
         path = files.get(scan.key)
-        if path is None or not path.is_file():
+        if path is not None and path.is_file():
+            found.append((scan, path))
+        else:
             said = "not in the table of masks" if path is None else f"no mask at {path}"
             failures.append(Exclusion(*scan.key, said, failed=True))
-            continue
-        hashes = {"mask": hash_of_file(path), "FLAIR": hash_of_file(scan.images["FLAIR"])}
-        tasks.append(_Task(scan, path, hashes))
+    with ThreadPoolExecutor(cores()) as pool:
+        tasks = list(pool.map(_task, *zip(*found, strict=True))) if found else []
     if not tasks:
         raise _none_usable(failures)
     return tasks, failures
+
+
+def _task(scan: Scan, mask: Path) -> _Task:
+    hashes = {"mask": hash_of_file(mask), "FLAIR": hash_of_file(scan.images["FLAIR"])}
+    return _Task(scan, mask, hashes)
 
 
 def _version(tasks: list[_Task], settings: RegisterMasksSettings) -> OutsideVersion:
