@@ -13,6 +13,7 @@ IN_REMISSION = "in remission"
 ONE_SCAN = "the participant has one scan only"
 ONE_DATED_SCAN = "the participant's other scans have no day"
 NO_DAY = "its day is unknown"
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,26 @@ class RemissionAccount:
             own = own[own["reason"] == reason]
         return int(own["count"].sum())
 
+    @property
+    def rule(self) -> str:
+        """The rule in a sentence."""
+        return (
+            f"Remission: no attack in the interval, both ends at least {self.washout_days:g} days"
+            " after the last one (washout_days)."
+        )
+
     def lines(self) -> list[str]:
-        """The account in sentences."""
-        found = [
-            f"Remission rule: no attack in the interval, both ends at least"
-            f" {self.washout_days:g} days after the last attack (washout_days).",
-            *(self._line(unit) for unit in ("interval", "scan")),
-        ]
+        """The account in sentences, without the rule."""
+        found = [self._line(unit) for unit in ("interval", "scan")]
         if not self.attacks_recorded:
             found.append(
                 "The cohort has no record of attacks, so no interval is known as remission."
             )
         if self.undated:
+            names = [*self.undated[:_NAMED], *(["..."] if len(self.undated) > _NAMED else [])]
             found.append(
                 f"Participants with an attack of unknown date, none of whose intervals counts:"
-                f" {len(self.undated)} ({', '.join(self.undated)})."
+                f" {len(self.undated)} ({', '.join(names)})."
             )
         if self.without_attack:
             found.append(

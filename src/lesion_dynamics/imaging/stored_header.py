@@ -11,7 +11,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -62,8 +62,7 @@ def read_stored_header(path: Path) -> StoredHeader:
     """
     try:
         size, first, last = _ends_of(path)
-        content = _decompressed(first)
-        header = _parsed(content)
+        header = _parsed(_decompressed(first))
     except (OSError, zlib.error, ValueError, HeaderDataError) as error:
         raise ScanError(
             f"the header cannot be read ({error})",
@@ -75,7 +74,7 @@ def read_stored_header(path: Path) -> StoredHeader:
     compressed = first.startswith(_GZIP)
     # A writer may end with an empty gzip block, whose checksum is that of nothing: 0.
     same_bytes = compressed and last[:4] != b"\0\0\0\0"
-    known = last if same_bytes else content + size.to_bytes(8, "little")
+    known = last if same_bytes else header.binaryblock + size.to_bytes(8, "little")
     return StoredHeader(
         data_type=_type_name(header),
         sform=np.array(header.get_sform(), dtype=np.float64) if header["sform_code"] else None,
@@ -105,11 +104,13 @@ def _decompressed(first: bytes) -> bytes:
 
 
 def _parsed(content: bytes) -> Any:
-    for order in ("<", ">"):
-        size = int(np.frombuffer(content[:4], f"{order}i4")[0])
-        if size == _NIFTI1_BYTES:
+    """The header as nibabel takes it, nothing mended."""
+    orders: tuple[tuple[Literal["little", "big"], str], ...] = (("little", "<"), ("big", ">"))
+    for endianness, order in orders:
+        size = int.from_bytes(content[:4], endianness)
+        if size == len(content[:size]) == _NIFTI1_BYTES:
             return nib.Nifti1Header(content[:size], endianness=order, check=False)
-        if size == _NIFTI2_BYTES:
+        if size == len(content[:size]) == _NIFTI2_BYTES:
             return nib.Nifti2Header(content[:size], endianness=order, check=False)
     raise ValueError("no NIfTI header")
 

@@ -22,10 +22,10 @@ from lesion_dynamics.cohort.reading import assembled, find_scans, read_tables
 from lesion_dynamics.cohort.remission import session_intervals
 from lesion_dynamics.cohort.remission_account import RemissionAccount, remission_account
 from lesion_dynamics.settings.check import CheckSettings
-from lesion_dynamics.workflows.check_worker import ScanCheck, Usable, check_headers, check_voxels
+from lesion_dynamics.workflows.check_worker import CheckedScan, check_headers, check_voxels
 from lesion_dynamics.workflows.processes import cores, in_processes
 
-Work = Callable[[tuple[Usable, ...]], list[ScanCheck]]
+Work = Callable[[tuple[CheckedScan, ...]], list[CheckedScan]]
 _SCAN = ["participant_id", "session_id"]
 _SCANS_A_TASK = 200  # headers: fractions of a second
 _SCANS_WITH_VOXELS_A_TASK = 2
@@ -36,7 +36,8 @@ class CheckResult:
     """What a check found.
 
     scans, records : those that can be used, in their order. exclusions : the others.
-    findings : worst first. intervals : of the usable scans, with what the remission rule says.
+    findings : worst first, about the scans that are left out as well.
+    intervals : of the usable scans, with what the remission rule says.
     remission : how many scans and intervals the rule leaves out, and why.
     """
 
@@ -85,10 +86,10 @@ def check(settings: CheckSettings) -> CheckResult:
     checked = _checked_headers(found, settings)
     if settings.pixels:
         checked = _checked_voxels(checked, settings)
-    usable = [one for one in checked if isinstance(one, Usable)]
-    exclusions += [one for one in checked if isinstance(one, Exclusion)]
+    exclusions += [one.exclusion for one in checked if one.exclusion is not None]
+    usable = [one for one in checked if one.exclusion is None]
     scans = tuple(one.scan for one in usable)
-    records = tuple(record for one in usable for record in one.records)
+    every = [record for one in checked for record in one.records]
     scanned = pd.MultiIndex.from_tuples([scan.key for scan in scans], names=_SCAN)
     rows = pd.MultiIndex.from_frame(tables.sessions[_SCAN]).isin(scanned)
     of_scans = replace(tables, sessions=tables.sessions[rows].reset_index(drop=True))
@@ -97,47 +98,44 @@ def check(settings: CheckSettings) -> CheckResult:
     return CheckResult(
         tables=tables,
         scans=scans,
-        records=records,
+        records=tuple(record for one in usable for record in one.records),
         exclusions=tuple(
             sorted(exclusions, key=lambda one: (one.participant_id, one.session_id or ""))
         ),
-        findings=tuple(all_findings(Evidence(tables, records), scans)),
+        findings=tuple(all_findings(Evidence(tables, every), [one.scan for one in checked])),
         intervals=intervals,
         remission=remission_account(of_scans, intervals, washout_days=washout_days),
     )
 
 
-def _checked_headers(scans: Sequence[Scan], settings: CheckSettings) -> list[ScanCheck]:
+def _checked_headers(scans: Sequence[Scan], settings: CheckSettings) -> list[CheckedScan]:
     work = partial(check_headers, settings=settings.cohort)
-    tasks = _tasks([Usable(scan) for scan in scans], _SCANS_A_TASK)
+    tasks = _tasks([CheckedScan(scan) for scan in scans], _SCANS_A_TASK)
     return _done(work, tasks, settings, "reading headers")
 
 
-def _checked_voxels(checked: Sequence[ScanCheck], settings: CheckSettings) -> list[ScanCheck]:
+def _checked_voxels(checked: Sequence[CheckedScan], settings: CheckSettings) -> list[CheckedScan]:
     work = partial(check_voxels, settings=settings.cohort)
-    usable = [one for one in checked if isinstance(one, Usable)]
-    left_out = [one for one in checked if isinstance(one, Exclusion)]
-    tasks = _tasks(usable, _SCANS_WITH_VOXELS_A_TASK)
-    return left_out + _done(work, tasks, settings, "reading voxels")
+    left_out = [one for one in checked if one.exclusion is not None]
+    tasks = _tasks([one for one in checked if one.exclusion is None], _SCANS_WITH_VOXELS_A_TASK)
+    found = left_out + _done(work, tasks, settings, "reading voxels")
+    return sorted(found, key=lambda one: one.scan.key)
 
 
-def _tasks(scans: Sequence[Usable], size: int) -> list[tuple[Usable, ...]]:
+def _tasks(scans: Sequence[CheckedScan], size: int) -> list[tuple[CheckedScan, ...]]:
     return [tuple(scans[at : at + size]) for at in range(0, len(scans), size)]
 
 
 def _done(
-    work: Work, tasks: Sequence[tuple[Usable, ...]], settings: CheckSettings, description: str
-) -> list[ScanCheck]:
+    work: Work, tasks: Sequence[tuple[CheckedScan, ...]], settings: CheckSettings, description: str
+) -> list[CheckedScan]:
     """What became of the scans, in their order."""
     if len(tasks) < 2 or (settings.processes or cores()) == 1:
         return [one for task in tasks for one in work(task)]
-    found: list[ScanCheck] = []
+    found: list[CheckedScan] = []
     for done in in_processes(work, tasks, processes=settings.processes, description=description):
         found += done.result or [
-            Exclusion(*one.scan.key, str(done.failure), failed=True) for one in done.item
+            replace(one, exclusion=Exclusion(*one.scan.key, str(done.failure), failed=True))
+            for one in done.item
         ]
-    return sorted(found, key=_key)
-
-
-def _key(one: ScanCheck) -> tuple[str, str]:
-    return one.scan.key if isinstance(one, Usable) else (one.participant_id, one.session_id or "")
+    return sorted(found, key=lambda one: one.scan.key)

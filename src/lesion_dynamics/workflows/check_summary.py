@@ -29,6 +29,7 @@ def summary_tables(result: CheckResult, settings: CheckSettings) -> Iterator[Any
     yield f"As for a segmenter that needs {required} and uses {optional} where it is there."
     yield _counts(result)
     yield _sequences(result)
+    yield result.remission.rule
     yield from result.remission.lines()
     yield from _exclusions(result)
     yield from _findings(result.findings, settings.shown_findings)

@@ -55,7 +55,7 @@ class ImageRecord:
 
 
 def records_of(scan: Scan, headers: Mapping[str, Header]) -> tuple[ImageRecord, ...]:
-    """Records of a scan's images from their headers, already read, and their sidecars.
+    """Records of a scan's images from those of their headers that were read, and their sidecars.
 
     Raises
     ------
@@ -71,6 +71,7 @@ def records_of(scan: Scan, headers: Mapping[str, Header]) -> tuple[ImageRecord, 
             sidecar=read_sidecar(path),
         )
         for sequence, path in scan.images.items()
+        if sequence in headers
     )
 
 
