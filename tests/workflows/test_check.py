@@ -231,6 +231,25 @@ def test_a_sex_that_changes_is_found_in_tables_and_sidecars(cohort):
     assert kinds(cohort) == ["sex-differs"]
 
 
+def test_rows_of_a_manifest_are_held_against_each_other(cohort):
+    files = [cohort.image(NMO, session, "FLAIR") for session in ("ses-01", "ses-02")]
+    rows = [
+        "participant_id session_id diagnosis days_from_baseline FLAIR sex age scanner",
+        f"{NMO} ses-01 NMOSD 0 {files[0]} F 40 A",
+        f"{NMO} ses-02 NMOSD 370 {files[1]} M 51 B",
+    ]
+    cohort.table("manifest.tsv", *rows)
+    values = {"name": "mine", "layout": "manifest", "root": cohort.root}
+    assert kinds(cohort, cohort=values) == [
+        "sex-differs",
+        "age-differs",
+        "scanner-changes",
+        "attacks-not-recorded",
+    ]
+    cohort.table("manifest.tsv", *(row.replace(str(files[1]), str(files[0])) for row in rows))
+    assert kinds(cohort, cohort=values, pixels=False)[0] == "same-image"
+
+
 @pytest.mark.parametrize(
     ("ages", "kind"),
     [
