@@ -283,11 +283,8 @@ def test_axes_in_another_order_are_put_right_without_loss(tmp_path: Path, flair:
     canonical = nib.as_closest_canonical(image)
     assert canonical.shape != image.shape
     nib.save(canonical, tmp_path / "mask.nii.gz")
-    mgh = nib.MGHImage(np.asarray(canonical.dataobj), canonical.affine)
-    nib.save(mgh, tmp_path / "mask.mgz")
-    for name in ("mask.nii.gz", "mask.mgz"):
-        mask = outside_mask(tmp_path / name, flair, MaskRule(label="any"))
-        np.testing.assert_array_equal(mask.voxels, LABELS > 0)
+    mask = outside_mask(tmp_path / "mask.nii.gz", flair, MaskRule(label="any"))
+    np.testing.assert_array_equal(mask.voxels, LABELS > 0)
 
 
 @pytest.mark.parametrize("what", ["resampled", "shifted"])
