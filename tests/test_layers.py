@@ -18,7 +18,7 @@ LAYERS = (
     ("settings",),
     ("model_version", "imaging"),
     ("cohort",),
-    ("phantom", "lesions", "longitudinal"),
+    ("phantom", "importers", "lesions", "longitudinal"),
     ("preprocessing", "synthesis"),
     ("segmenter", "records", "report"),
     ("workflows",),

@@ -140,7 +140,7 @@ def test_a_mask_off_the_flair_grid_leaves_its_scan_out(manifest):
         (3, "diagnosis", "RRMS", "'RRMS' is unknown. Write MS or NMOSD"),
         (3, "diagnosis", "n/a", "there is no diagnosis"),
         (2, "diagnosis", "MS", "sub-b has MS here and NMOSD in row 1"),
-        (1, "days_from_baseline", "n/a", "nothing is given"),
+        (1, "days_from_baseline", "", "nothing is given"),
         (1, "days_from_baseline", "12,5", "'12,5' is not a number"),
         (1, "days_from_baseline", "inf", "'inf' is not a number"),
         (2, "age", "forty", "'forty' is not a number"),

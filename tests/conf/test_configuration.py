@@ -16,6 +16,7 @@ from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
@@ -25,6 +26,7 @@ ROOTS = {
     "infer": InferSettings,
     "analyze": AnalyzeSettings,
     "check": CheckSettings,
+    "register_masks": RegisterMasksSettings,
 }
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],
@@ -32,6 +34,10 @@ ELSEWHERE = {
     "segmenter/swinunetr": ["patch.size_voxels=64"],
 }
 """Choices that need something from the user, with an example of it."""
+
+
+REQUIRED = {"register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"]}
+"""What a command demands whatever the group, with an example of it."""
 
 
 def options(group: str) -> list[str]:
@@ -57,7 +63,7 @@ def test_every_option_of_every_group_composes_and_validates(
     name: str, group: str, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
-    needed = ELSEWHERE.get(f"{group}/{option}", [])
+    needed = [*ELSEWHERE.get(f"{group}/{option}", []), *REQUIRED.get(name, [])]
     validated(ROOTS[name], composed(name, f"{group}={option}", *needed))
 
 

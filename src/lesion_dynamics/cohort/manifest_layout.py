@@ -30,7 +30,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     """
     refuse_unread(settings, read={"manifest", "prepared"})
     path = manifest_file(settings)
-    rows = sorted(read_manifest(path), key=lambda r: float(r.cells["days_from_baseline"]))
+    rows = sorted(read_manifest(path), key=lambda row: row.days)
     by_participant: dict[str, list[ManifestRow]] = {}
     for row in rows:
         by_participant.setdefault(row.key[0], []).append(row)
@@ -48,7 +48,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     attacks = _attacks_file(path.parent)
     return CohortTables(
         participants=participants_table,
-        sessions=tables.sessions_table(sessions, file_of=lambda _: path),
+        sessions=tables.sessions_table(sessions, file_of=lambda _: path, undated_allowed=True),
         attacks=tables.no_attacks()
         if attacks is None
         else tables.read_attacks(attacks, participants=participants_table),

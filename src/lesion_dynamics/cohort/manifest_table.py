@@ -4,8 +4,10 @@
 ``days_from_baseline`` and ``FLAIR`` are needed; ``T1w``, ``T2w``, ``reference_mask`` (files),
 ``age``, ``sex``, ``scanner`` and ``skull_stripped``, ``sequences_aligned``, ``bias_corrected``
 (true, false) may be there. Empty or ``n/a`` is missing. Files are named relative to the
-manifest's folder or absolutely. A cell that cannot be right refuses the cohort, with its row
-and column: row 1 is the first below the header.
+manifest's folder or absolutely. Days that nobody knows are written ``n/a``; an empty cell there
+may have been forgotten and is refused (`cohort.undated` says what becomes of such scans). A cell
+that cannot be right refuses the cohort, with its row and column: row 1 is the first below the
+header.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from lesion_dynamics.cohort.cohort import DIAGNOSES, SEQUENCES
 from lesion_dynamics.errors import CohortError
 
 MASK = "reference_mask"
+DAYS = "days_from_baseline"
 FILES = (*SEQUENCES, MASK)
 FLAGS = ("skull_stripped", "sequences_aligned", "bias_corrected")
-NEEDED = ("participant_id", "session_id", "diagnosis", "days_from_baseline", "FLAIR")
+NEEDED = ("participant_id", "session_id", "diagnosis", DAYS, "FLAIR")
 COLUMNS = (
     *NEEDED,
     *(name for name in FILES if name not in NEEDED),
@@ -54,6 +57,11 @@ class ManifestRow:
         """``(participant_id, session_id)``."""
         return (self.cells["participant_id"], self.cells["session_id"])
 
+    @property
+    def days(self) -> float:
+        """Days from baseline; infinite where they are unknown, so that such rows come last."""
+        return math.inf if self.cells[DAYS] in tables.MISSING else float(self.cells[DAYS])
+
     def flag(self, name: str) -> bool | None:
         """What the row says of one kind of preparation; None: nothing."""
         return _TRUTH.get(self.cells[name].lower())
@@ -73,7 +81,9 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     rows: list[ManifestRow] = []
     for at in range(len(found)):
         cells = {
-            name: tables.MISSING[0] if values[at] in tables.MISSING else values[at]
+            name: tables.MISSING[0]
+            if values[at] in tables.MISSING and (name != DAYS or values[at])
+            else values[at]
             for name, values in columns.items()
         }
         _check_cells(cells, number=at + 1, where=path)
@@ -156,6 +166,13 @@ def _is_number(text: str) -> None:
         raise _wrong(described, "Write a number with a decimal point.")
 
 
+def _is_day(text: str) -> None:
+    if text == "":
+        raise _wrong("nothing is given", "Write days since the first session, n/a if unknown.")
+    if text != tables.MISSING[0]:
+        _is_number(text)
+
+
 def _is_age(text: str) -> None:
     if text not in (*tables.MISSING, tables.OLDEST_IN_BIDS):
         _is_number(text)
@@ -179,7 +196,7 @@ _CHECKS: Mapping[str, Callable[[str], None]] = {
     "participant_id": _is_id("sub"),
     "session_id": _is_id("ses"),
     "diagnosis": _is_diagnosis,
-    "days_from_baseline": _is_number,
+    DAYS: _is_day,
     "age": _is_age,
     "sex": _is_sex,
     **dict.fromkeys(FLAGS, _is_flag),

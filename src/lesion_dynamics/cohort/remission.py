@@ -45,7 +45,7 @@ def session_intervals(tables: CohortTables, *, washout_days: float) -> pd.DataFr
 
     Parameters
     ----------
-    tables : days in any order of rows.
+    tables : days in any order of rows. A session of unknown day is an end of no interval.
     washout_days : days, >= 0.
 
     Returns
@@ -83,7 +83,8 @@ def session_intervals(tables: CohortTables, *, washout_days: float) -> pd.DataFr
 
 
 def _consecutive(sessions: pd.DataFrame) -> pd.DataFrame:
-    ordered = sessions.sort_values(["participant_id", "days_from_baseline", "session_id"])
+    dated = sessions.dropna(subset=["days_from_baseline"])
+    ordered = dated.sort_values(["participant_id", "days_from_baseline", "session_id"])
     following = ordered.groupby("participant_id", sort=False)[["session_id", "days_from_baseline"]]
     after = following.shift(-1)
     intervals = pd.DataFrame(

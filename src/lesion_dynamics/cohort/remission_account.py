@@ -11,6 +11,8 @@ from lesion_dynamics.cohort.cohort import CohortTables
 ACCOUNT_COLUMNS = ["unit", "reason", "count", "participant_count"]
 IN_REMISSION = "in remission"
 ONE_SCAN = "the participant has one scan only"
+ONE_DATED_SCAN = "the participant's other scans have no day"
+NO_DAY = "its day is unknown"
 _NAMED = 10
 
 
@@ -130,8 +132,12 @@ def _reasons_of_scans(sessions: pd.DataFrame, intervals: pd.DataFrame) -> pd.Dat
     ends = ends.drop_duplicates([*key, "reason"]).sort_values([*key, "reason"])
     remission = ends.loc[ends["reason"] == IN_REMISSION, key].assign(in_remission=True)
     joined = ends.groupby(key, sort=False)["reason"].agg(" and ".join).reset_index()
-    found = sessions[key].merge(joined, on=key, how="left").merge(remission, on=key, how="left")
-    reason = found["reason"].fillna(ONE_SCAN).where(found["in_remission"].isna(), IN_REMISSION)
+    found = sessions[[*key, "days_from_baseline"]].merge(joined, on=key, how="left")
+    found = found.merge(remission, on=key, how="left")
+    alone = pd.Series(ONE_SCAN, index=found.index, dtype="str")
+    alone = alone.mask(found["participant_id"].duplicated(keep=False), ONE_DATED_SCAN)
+    alone = alone.mask(found["days_from_baseline"].isna(), NO_DAY)
+    reason = found["reason"].fillna(alone).where(found["in_remission"].isna(), IN_REMISSION)
     return found.assign(reason=reason)[["participant_id", "reason"]]
 
 

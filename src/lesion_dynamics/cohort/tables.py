@@ -128,7 +128,9 @@ def participants_table(columns: dict[str, list[str]], *, where: Path) -> pd.Data
     return table.sort_values("participant_id", ignore_index=True)
 
 
-def sessions_table(columns: dict[str, list[str]], *, file_of: FileOf) -> pd.DataFrame:
+def sessions_table(
+    columns: dict[str, list[str]], *, file_of: FileOf, undated_allowed: bool = False
+) -> pd.DataFrame:
     """Check sessions (participant_id, session_id, days_from_baseline, scanner).
 
     Ordered by participant and day. Two sessions on one day are possible (a rescan).
@@ -136,6 +138,8 @@ def sessions_table(columns: dict[str, list[str]], *, file_of: FileOf) -> pd.Data
     Parameters
     ----------
     file_of : from a participant_id to the file that its sessions stand in, for messages.
+    undated_allowed : missing days stay NaN, for layouts that check by themselves that ``n/a``
+        was written on purpose. Such a session comes last of its participant.
 
     Raises
     ------
@@ -148,7 +152,7 @@ def sessions_table(columns: dict[str, list[str]], *, file_of: FileOf) -> pd.Data
     _refuse_duplicates(table, ["participant_id", "session_id"], file_of)
     names = table["participant_id"] + " " + table["session_id"]
     days = _numbers(table["days_from_baseline"], names, file_of)
-    for at in np.flatnonzero(days.isna())[:1]:
+    for at in np.flatnonzero(days.isna() & (not undated_allowed))[:1]:
         raise CohortError(
             f"session {names.iloc[at]} has no days",
             where=file_of(table["participant_id"].iloc[at]),

@@ -15,8 +15,13 @@ from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError
 
 COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
+    "import": "turn a public dataset in its own layout into a cohort manifest",
+    "register-masks": "measure lesion masks of another tool as a version of their own",
 }
-"""What each command does; its module here has the same name."""
+"""What each command does."""
+
+MODULES: Mapping[str, str] = {"import": "import_dataset", "register-masks": "register_masks"}
+"""Module of a command whose name no module can have; the others are called as their module."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         sys.stderr.write(f"{_unknown(name)}\n")
         return EXIT_USER_ERROR
-    command = import_module(f"lesion_dynamics.commands.{name}")
+    command = import_module(f"lesion_dynamics.commands.{MODULES.get(name, name)}")
     status: int = command.main(given[1:])
     return status
 

@@ -43,7 +43,7 @@ def run_configured(
         with refusals():
             body(typed(configuration, schema))
 
-    sys.argv = [f"lesion-dynamics {name}", *arguments]
+    sys.argv = [f"lesion-dynamics {name.replace('_', '-')}", *arguments]
     decorated = hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(command)
     return run_command(decorated, schema)
 

@@ -108,6 +108,24 @@ def read_mask(path: Path) -> Image:
     return Image(voxels=positive.astype(np.uint8), affine=affine)
 
 
+def read_labels(path: Path) -> Image:
+    """Read a label map as int32: whole numbers, 0 = background, each value one structure.
+
+    Raises
+    ------
+    ScanError : as :func:`read_header`, or values that are negative, not whole, or not finite.
+    """
+    voxels, affine = _read_voxels(path)
+    whole = np.isfinite(voxels) & (voxels >= 0) & (voxels == np.rint(voxels))
+    if not whole.all():
+        raise ScanError(
+            f"a label map holds whole numbers; {voxels[~whole].flat[0]:g} is none",
+            where=path,
+            remedy="If this is a probability map, give the threshold from which it is lesion.",
+        )
+    return Image(voxels=voxels.astype(np.int32), affine=affine)
+
+
 def read_probability(path: Path) -> Image:
     """Read a lesion probability map as float32 between 0 and 1.
 

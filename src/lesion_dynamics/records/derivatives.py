@@ -83,8 +83,8 @@ def finished_row(outputs: ScanOutputs, key: str) -> dict[str, Any] | None:
         if sidecar["Key"] != key:
             return None
         written: dict[str, str] = sidecar["OutputHashes"]
-        for path in (outputs.mask, outputs.probability):
-            if hash_of_file(path) != written[path.name]:
+        for name in {outputs.mask.name, *written}:
+            if hash_of_file(outputs.sidecar.with_name(name)) != written[name]:
                 return None
         row: dict[str, Any] = sidecar["Measurements"]
     except (OSError, ValueError, KeyError, TypeError):

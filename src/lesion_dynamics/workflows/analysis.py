@@ -18,7 +18,7 @@ from lesion_dynamics.longitudinal.against_truth import volume_errors
 from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
 from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
 from lesion_dynamics.longitudinal.robustness import robustness
-from lesion_dynamics.longitudinal.same_scans import same_scans
+from lesion_dynamics.longitudinal.same_scans import SCAN, SameScans, same_scans
 from lesion_dynamics.longitudinal.side_by_side import side_by_side
 from lesion_dynamics.longitudinal.table_one import table_one
 from lesion_dynamics.longitudinal.verdicts import verdicts
@@ -61,13 +61,7 @@ def run(settings: AnalyzeSettings) -> AnalysisResult:
 def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult:
     """All tables, nothing written."""
     tables, study = inputs.tables, settings.study
-    common = same_scans(inputs.measurements, tables.sessions)
-    if common.sessions.empty:
-        raise MeasurementsError(
-            "no scan was measured by every model version",
-            where=", ".join(model_versions(inputs.measurements)),
-            remedy="Analyse fewer model versions together, or run infer.py again.",
-        )
+    common = _common_scans(inputs)
     measured = replace(tables, sessions=common.sessions)
     intervals = session_intervals(measured, washout_days=study.washout_days)
     versions = {
@@ -105,6 +99,21 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
         remission=remission_account(measured, intervals, washout_days=study.washout_days),
     )
     return replace(result, text=study_as_text(result, common, inputs, settings))
+
+
+def _common_scans(inputs: AnalysisInputs) -> SameScans:
+    """What every version measured; what it did not, and undated sessions, with the reason."""
+    common = same_scans(inputs.measurements, inputs.tables.sessions)
+    if common.sessions.empty:
+        raise MeasurementsError(
+            "no scan was measured by every model version",
+            where=", ".join(model_versions(inputs.measurements)),
+            remedy="Analyse fewer model versions together, or run infer.py again.",
+        )
+    if inputs.undated.empty:
+        return common
+    left_out = pd.concat([common.left_out, inputs.undated], ignore_index=True)
+    return replace(common, left_out=left_out.sort_values(SCAN, ignore_index=True))
 
 
 def _statistics(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pandas as pd
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
 from lesion_dynamics.cohort.cohort import CohortTables
 from lesion_dynamics.cohort.reading import read_tables
+from lesion_dynamics.cohort.undated import dated_rows, nothing_undated, without_undated
 from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.longitudinal.measurements import (
     FILE_NAME,
@@ -21,6 +22,7 @@ from lesion_dynamics.longitudinal.measurements import (
 )
 from lesion_dynamics.longitudinal.new_lesions import read_new_lesions
 from lesion_dynamics.longitudinal.tidy_tables import tsv_of
+from lesion_dynamics.records.outside_version import read_outside_version
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 
 
@@ -28,10 +30,12 @@ from lesion_dynamics.settings.analysis import AnalyzeSettings
 class AnalysisInputs:
     """The tables, and the hash of each of them.
 
-    measurements : all model versions, and the truth if the cohort has one.
+    tables : without the sessions whose day is unknown. undated : those.
+    measurements : all model versions, and the truth if the cohort has one; dated scans alone.
     new_lesions : tracked new lesions of the intervals, or None.
     others : volumes at other operating points, by the name of their line in the panel.
     hashes : from a path or a table's name to SHA-256.
+    outside : what stands behind each version whose masks another tool or a person made.
     """
 
     tables: CohortTables
@@ -39,6 +43,8 @@ class AnalysisInputs:
     hashes: dict[str, str]
     new_lesions: pd.DataFrame | None = None
     others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    undated: pd.DataFrame = field(default_factory=nothing_undated)
+    outside: tuple[str, ...] = ()
 
 
 def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
@@ -71,13 +77,24 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
     if settings.new_lesions is not None:
         tracked = read_new_lesions(settings.new_lesions)
         hashes[portable(settings.new_lesions)] = hash_of_file(settings.new_lesions)
+    dated, undated = without_undated(tables, where=settings.cohort.root)
     return AnalysisInputs(
-        tables=tables,
-        measurements=measurements,
+        tables=dated,
+        undated=undated,
+        measurements=dated_rows(measurements, undated),
         hashes=hashes,
         new_lesions=tracked,
-        others=_read_others(tables, settings, hashes),
+        outside=_outside(paths),
+        others={
+            name: dated_rows(table, undated)
+            for name, table in _read_others(tables, settings, hashes).items()
+        },
     )
+
+
+def _outside(paths: Iterable[Path]) -> tuple[str, ...]:
+    found = (read_outside_version(path.parent) for path in paths)
+    return tuple(version.description for version in found if version is not None)
 
 
 def _read_others(

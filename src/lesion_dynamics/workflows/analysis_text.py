@@ -27,6 +27,8 @@ def study_as_text(
         f"Intervals in [ ] at {study.interval_level:.0%}. {result.remission.rule} Signed-rank test:"
         f" zero_method={study.zero_method}; the other two are in statistics.tsv.",
         f"Scans: {len(common.sessions)} in every column; {len(common.left_out)} left out.",
+        *(f"{description}." for description in inputs.outside),
+        *_undated_lines(inputs),
         *result.remission.lines(),
         *_left_out_lines(result),
         *_not_computed(result.statistics),
@@ -45,6 +47,14 @@ def study_as_text(
     title = f"Study {study.name} on cohort {settings.cohort.name}{source}"
     published = published_figures(study.published)
     return study_text(result.statistics, published, title=title, remarks=remarks)
+
+
+def _undated_lines(inputs: AnalysisInputs) -> list[str]:
+    if inputs.undated.empty:
+        return []
+    return [
+        f"Sessions of unknown day: {len(inputs.undated)}, left out (scans_left_out.tsv names them)."
+    ]
 
 
 def _left_out_lines(result: AnalysisResult) -> list[str]:

@@ -25,6 +25,7 @@ from lesion_dynamics.records.derivatives import (
     scan_key,
     write_dataset_description,
 )
+from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 from lesion_dynamics.workflows.processes import cores, in_processes
@@ -77,6 +78,7 @@ def run(settings: InferSettings) -> InferenceResult:
         optional_sequences=segmenter.optional_sequences,
     )
     folder = settings.output / settings.cohort.name / version.folder_name
+    refuse_outside_folder(folder)
     require_writable_folder(folder)
     rows, tasks = _look_up(cohort, version, folder, settings)
     unusable = _unusable(tasks, settings)

@@ -39,6 +39,8 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "days-out-of-order": ("warning", "Correct days_from_baseline, or rename the sessions."),
     "days-implausible": ("error", "Write days since the first scan, not dates or years."),
     "baseline-not-first": ("note", "Nothing, if baseline is meant to be another day."),
+    "day-unknown": (
+        "note", "Write days_from_baseline if you can find it: the analysis leaves the scan out."),
     "scanner-changes": (
         "warning", "Nothing to mend; analyze.py shows the same-scanner answer beside the other."),
     "voxel-sizes-change": (

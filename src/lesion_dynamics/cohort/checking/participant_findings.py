@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from lesion_dynamics.cohort.checking.evidence import Evidence, Session, Statement
@@ -59,7 +60,9 @@ def _births(
 
     An age that is about no session may have been asked at any of them.
     """
-    days: Mapping[str, float] = {session.session_id: session.days for session in sessions}
+    days: Mapping[str, float] = {
+        session.session_id: session.days for session in sessions if not math.isnan(session.days)
+    }
     found = []
     for statement in statements:
         if statement.age_years is None or not days:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,14 @@ def session_findings(evidence: Evidence) -> Iterator[Finding]:
     yield from _short_days(evidence)
 
 
-def _days(participant_id: str, sessions: Sequence[Session]) -> Iterator[Finding]:
+def _days(participant_id: str, every: Sequence[Session]) -> Iterator[Finding]:
+    sessions = _dated(every)
+    for session in every:
+        if session not in sessions:
+            what = "its day is unknown"
+            yield Finding("day-unknown", participant_id, session.session_id, what)
+    if not sessions:
+        return
     for session in sessions:
         if abs(session.days) > _LONGEST_DAYS:
             what = f"day {session.days:g} is more than a hundred years from baseline"
@@ -51,6 +59,10 @@ def _days(participant_id: str, sessions: Sequence[Session]) -> Iterator[Finding]
             yield Finding("days-out-of-order", participant_id, before.session_id, what)
 
 
+def _dated(sessions: Sequence[Session]) -> list[Session]:
+    return [session for session in sessions if not math.isnan(session.days)]
+
+
 def _named_after(first: str, second: str) -> bool:
     """Whether ``ses-10`` is compared with ``ses-2``; names without number say no order."""
     found = [_NUMBERED.fullmatch(session_id) for session_id in (first, second)]
@@ -61,7 +73,8 @@ def _named_after(first: str, second: str) -> bool:
 
 def _short_days(evidence: Evidence) -> Iterator[Finding]:
     """Everyone's sessions within days of each other: months or years instead of days?"""
-    spans = [own[-1].days - own[0].days for own in evidence.sessions.values() if len(own) > 1]
+    dated = [_dated(sessions) for sessions in evidence.sessions.values()]
+    spans = [own[-1].days - own[0].days for own in dated if len(own) > 1]
     if len(spans) >= _PARTICIPANTS_FOR_A_MEDIAN and np.median(spans) < _SHORTEST_MEDIAN_DAYS:
         what = (
             f"half of the participants are followed for {np.median(spans):g} days at most:"
