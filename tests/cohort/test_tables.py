@@ -134,7 +134,7 @@ def test_a_table_in_another_encoding_is_refused(tree):
 
 def test_a_missing_table_of_participants_is_refused(tree):
     (tree.root / "participants.tsv").unlink()
-    with pytest.raises(CohortError, match=r"participants\.tsv is missing"):
+    with pytest.raises(CohortError, match=r"participants\.tsv: no such file"):
         read_tables(tree.settings)
 
 

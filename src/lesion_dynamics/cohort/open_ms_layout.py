@@ -23,6 +23,7 @@ from pathlib import Path
 
 from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan
+from lesion_dynamics.cohort.table_text import MISSING
 from lesion_dynamics.errors import CohortError, ConfigurationError
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
 
@@ -70,7 +71,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
         "diagnosis": ["MS"] * len(patients),
         "age": [patient.info.get("age", "") for patient in patients],
         "sex": [patient.info.get("sex", "") for patient in patients],
-        "scanner": [tables.MISSING[0]] * len(patients),
+        "scanner": [MISSING[0]] * len(patients),
     }
     sessions: dict[str, list[str]] = {
         name: [] for name in ("participant_id", "session_id", "days_from_baseline", "scanner")
@@ -81,7 +82,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
             sessions["participant_id"].append(patient.participant_id)
             sessions["session_id"].append(f"ses-{study:02d}")
             sessions["days_from_baseline"].append(days.strip())
-            sessions["scanner"].append(tables.MISSING[0])
+            sessions["scanner"].append(MISSING[0])
     where = settings.root / "*" / "patient_info.csv"
     return CohortTables(
         participants=tables.participants_table(participants, where=where),
@@ -178,7 +179,7 @@ def _patient_info(path: Path) -> dict[int, dict[str, str]]:
             rows = list(csv.DictReader(file))
         return {
             int(row["patient_id"]): {
-                name: tables.MISSING[0] if value in (None, "", "N/A") else value
+                name: MISSING[0] if value in (None, "", "N/A") else value
                 for name, value in row.items()
             }
             for row in rows
