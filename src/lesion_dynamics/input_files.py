@@ -19,13 +19,20 @@ _ANNEX_POINTER = b"/annex/objects/"  # git-annex, "pointer file format"
 _ANNEX_FOLDER = "annex/objects/"
 
 
-def first_bytes(path: Path, size: int, *, refusal: type[UserError], restore: str) -> bytes:
+def first_bytes(
+    path: Path,
+    size: int,
+    *,
+    refusal: type[UserError],
+    restore: str,
+    missing: str = "no such file",
+) -> bytes:
     """The first ``size`` bytes of a regular file (fewer where it is shorter).
 
     Parameters
     ----------
     refusal : the kind of error to raise.
-    restore : what to do about a file that is missing.
+    restore : what to do about a file that is missing. missing : what to say of it.
 
     Raises
     ------
@@ -33,7 +40,7 @@ def first_bytes(path: Path, size: int, *, refusal: type[UserError], restore: str
         a folder, a pipe or device, no permission, or a stand-in for a file whose bytes were
         never fetched.
     """
-    require_regular_file(path, refusal=refusal, restore=restore)
+    _require_regular_file(path, refusal, restore, missing)
     try:
         with path.open("rb") as file:
             start = file.read(size)
@@ -50,12 +57,12 @@ def first_bytes(path: Path, size: int, *, refusal: type[UserError], restore: str
     return start
 
 
-def require_regular_file(path: Path, *, refusal: type[UserError], restore: str) -> None:
-    """Raise an error of the kind ``refusal`` unless ``path`` is a regular file; open nothing."""
+def _require_regular_file(path: Path, refusal: type[UserError], restore: str, missing: str) -> None:
+    """Ask the file system, open nothing: opening a pipe waits for who writes into it."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _missing(path, refusal, restore) from error
+        raise _missing(path, refusal, restore, missing) from error
     except OSError as error:
         raise _not_readable(path, error, refusal) from error
     if stat.S_ISDIR(mode):
@@ -72,7 +79,7 @@ def require_regular_file(path: Path, *, refusal: type[UserError], restore: str) 
         )
 
 
-def _missing(path: Path, refusal: type[UserError], restore: str) -> UserError:
+def _missing(path: Path, refusal: type[UserError], restore: str, missing: str) -> UserError:
     if path.is_symlink():
         target = str(path.readlink())
         if _ANNEX_FOLDER in target:
@@ -80,11 +87,11 @@ def _missing(path: Path, refusal: type[UserError], restore: str) -> UserError:
         return refusal(f"the link leads nowhere ({target})", where=path, remedy=restore)
     if path.with_name(f"{path.name}.dvc").exists():
         return refusal(
-            "no such file: its bytes were not fetched",
+            f"{missing}: its bytes were not fetched",
             where=path,
             remedy=f"Fetch them with dvc pull {path.name}.dvc.",
         )
-    return refusal("no such file", where=path, remedy=restore)
+    return refusal(missing, where=path, remedy=restore)
 
 
 def _not_fetched(path: Path, refusal: type[UserError]) -> UserError:

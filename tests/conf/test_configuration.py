@@ -17,7 +17,10 @@ from lesion_dynamics.settings.training import TrainSettings
 
 CONF = ROOT / "conf"
 ROOTS = {"train": TrainSettings, "infer": InferSettings, "analyze": AnalyzeSettings}
-ELSEWHERE = {"cohort/bids": ["cohort.root=/somewhere"]}
+ELSEWHERE = {
+    "cohort/bids": ["cohort.root=/somewhere"],
+    "cohort/manifest": ["cohort.root=/somewhere"],
+}
 """Choices that need something from the user, with an example of it."""
 
 

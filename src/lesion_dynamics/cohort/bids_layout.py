@@ -9,7 +9,7 @@ from pathlib import Path
 from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.bids_name import BidsName, label_of
 from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan
-from lesion_dynamics.cohort.table_text import MISSING, Rows, columns_of, read_rows
+from lesion_dynamics.cohort.unread_settings import refuse_unread
 from lesion_dynamics.errors import CohortError, ScanError
 from lesion_dynamics.settings.cohort import CohortSettings
 
@@ -25,7 +25,9 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     Raises
     ------
     CohortError : a missing or wrong table.
+    ConfigurationError : settings that this layout does not read.
     """
+    refuse_unread(settings, read={"prepared", "reference_masks"})
     root = settings.root
     participants = tables.read_participants(root / "participants.tsv")
     names = ("session_id", "days_from_baseline", "scanner")
@@ -35,10 +37,10 @@ def read_tables(settings: CohortSettings) -> CohortTables:
         if not (root / participant_id).is_dir():
             continue
         rows = _session_rows(_sessions_file(root, participant_id))
-        found = columns_of(*rows, names)
+        found = tables.columns_of(*rows, names)
         own = scanner_of[participant_id]
-        fallback = own if isinstance(own, str) else MISSING[0]
-        found["scanner"] = [s if s not in MISSING else fallback for s in found["scanner"]]
+        fallback = own if isinstance(own, str) else tables.MISSING[0]
+        found["scanner"] = [s if s not in tables.MISSING else fallback for s in found["scanner"]]
         for name in names:
             columns[name] += found[name]
         columns["participant_id"] += [participant_id] * len(found["session_id"])
@@ -58,14 +60,14 @@ def _sessions_file(root: Path, participant_id: str) -> Path:
     return root / participant_id / f"{participant_id}_sessions.tsv"
 
 
-def _session_rows(path: Path) -> tuple[list[str], Rows]:
+def _session_rows(path: Path) -> tuple[list[str], tables.Rows]:
     if not path.is_file():
         raise CohortError(
             f"the sessions of {path.parent.name} have no days: {path.name} is missing",
             where=path,
             remedy="Write it, with the columns session_id and days_from_baseline.",
         )
-    return read_rows(path, required=("session_id", "days_from_baseline"))
+    return tables.read_rows(path, required=("session_id", "days_from_baseline"))
 
 
 def find_scans(

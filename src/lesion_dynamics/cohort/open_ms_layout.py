@@ -23,8 +23,8 @@ from pathlib import Path
 
 from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan
-from lesion_dynamics.cohort.table_text import MISSING
-from lesion_dynamics.errors import CohortError, ConfigurationError
+from lesion_dynamics.cohort.unread_settings import refuse_unread
+from lesion_dynamics.errors import CohortError
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
 
 _ALIGNED = "_N4_noneck_reduced_winsor_regtoFLAIR"
@@ -64,14 +64,14 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     CohortError : neither part is there, no row for a patient, or no days between sessions.
     ConfigurationError : settings that this layout answers by itself.
     """
-    _refuse_settings_of_other_layouts(settings)
+    refuse_unread(settings, read=set())
     patients = _patients(settings.root)
     participants = {
         "participant_id": [patient.participant_id for patient in patients],
         "diagnosis": ["MS"] * len(patients),
         "age": [patient.info.get("age", "") for patient in patients],
         "sex": [patient.info.get("sex", "") for patient in patients],
-        "scanner": [MISSING[0]] * len(patients),
+        "scanner": [tables.MISSING[0]] * len(patients),
     }
     sessions: dict[str, list[str]] = {
         name: [] for name in ("participant_id", "session_id", "days_from_baseline", "scanner")
@@ -82,7 +82,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
             sessions["participant_id"].append(patient.participant_id)
             sessions["session_id"].append(f"ses-{study:02d}")
             sessions["days_from_baseline"].append(days.strip())
-            sessions["scanner"].append(MISSING[0])
+            sessions["scanner"].append(tables.MISSING[0])
     where = settings.root / "*" / "patient_info.csv"
     return CohortTables(
         participants=tables.participants_table(participants, where=where),
@@ -179,7 +179,7 @@ def _patient_info(path: Path) -> dict[int, dict[str, str]]:
             rows = list(csv.DictReader(file))
         return {
             int(row["patient_id"]): {
-                name: MISSING[0] if value in (None, "", "N/A") else value
+                name: tables.MISSING[0] if value in (None, "", "N/A") else value
                 for name, value in row.items()
             }
             for row in rows
@@ -190,16 +190,3 @@ def _patient_info(path: Path) -> dict[int, dict[str, str]]:
             where=path,
             remedy="Restore the file from upstream.",
         ) from error
-
-
-def _refuse_settings_of_other_layouts(settings: CohortSettings) -> None:
-    for key, given, default in (
-        ("reference_masks", settings.reference_masks, None),
-        ("prepared", settings.prepared, Prepared()),
-    ):
-        if given != default:
-            raise ConfigurationError(
-                f"cohort.{key} is set, but the layout open_ms knows it by itself",
-                where=f"cohort.{key}",
-                remedy="Leave it out for this layout.",
-            )

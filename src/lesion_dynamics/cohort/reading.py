@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from lesion_dynamics.cohort import bids_layout, open_ms_layout
+from lesion_dynamics.cohort import bids_layout, manifest_layout, open_ms_layout
 from lesion_dynamics.cohort.cohort import Cohort, CohortTables, Exclusion, Scan
 from lesion_dynamics.cohort.scan_check import reason_of, require_usable_headers
 from lesion_dynamics.errors import CohortError, ScanError
@@ -27,7 +27,11 @@ class _Layout(Protocol):
     ) -> tuple[list[Scan], list[Exclusion]]: ...
 
 
-_LAYOUTS: Mapping[str, _Layout] = {"bids": bids_layout, "open_ms": open_ms_layout}
+_LAYOUTS: Mapping[str, _Layout] = {
+    "bids": bids_layout,
+    "manifest": manifest_layout,
+    "open_ms": open_ms_layout,
+}
 
 
 def read_tables(settings: CohortSettings) -> CohortTables:

@@ -1,4 +1,4 @@
-"""Tab-separated text: header and cells of a table, before anything is known about its columns.
+"""Tables as text: header and cells of a table, before anything is known about its columns.
 
 Missing is ``n/a`` (BIDS) or an empty cell.
 """
@@ -18,11 +18,13 @@ Rows = list[list[str]]
 
 _LARGEST_TABLE_BYTES = 256 * 2**20
 _LONGEST_SHOWN = 60
-_AS_UTF8 = "Save it as tab-separated text in UTF-8."
+_AS_UTF8 = "Save it as text in UTF-8, separated by tabs (.tsv) or commas (.csv)."
 
 
 def read_rows(path: Path, *, required: Sequence[str]) -> tuple[list[str], Rows]:
-    """Header and rows of a TSV file, as text without surrounding blanks.
+    """Header and rows of a TSV file (commas where its name ends in .csv), as text.
+
+    Blanks around a cell are taken off.
 
     Raises
     ------
@@ -37,14 +39,14 @@ def read_rows(path: Path, *, required: Sequence[str]) -> tuple[list[str], Rows]:
         raise CohortError(
             f"{what} (columns found: {', '.join(header)[:120] or 'none'})",
             where=path,
-            remedy=f"The table needs, separated by tabs: {', '.join(required)}.",
+            remedy=f"The table needs, separated by {_separator(path)}: {', '.join(required)}.",
         )
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise CohortError(
                 f"row {number} has {len(row)} cells, the header has {len(header)}",
                 where=path,
-                remedy="Every row needs one cell per column, separated by tabs.",
+                remedy=f"Every row needs one cell per column, separated by {_separator(path)}.",
             )
         for cell in row:
             if not cell.isprintable():
@@ -58,10 +60,12 @@ def read_rows(path: Path, *, required: Sequence[str]) -> tuple[list[str], Rows]:
 
 def _lines(path: Path, required: Sequence[str]) -> Rows:
     needed = f"Write it, with the columns {', '.join(required)}."
-    start = first_bytes(path, 64, refusal=CohortError, restore=needed)
-    if path.stat().st_size > _LARGEST_TABLE_BYTES:
+    absent = f"the table {path.name} is missing"
+    start = first_bytes(path, 64, refusal=CohortError, restore=needed, missing=absent)
+    size = path.stat().st_size
+    if size > _LARGEST_TABLE_BYTES:
         raise CohortError(
-            f"this table has {path.stat().st_size / 1e6:.0f} MB: no table of a cohort is that large",
+            f"this table has {size / 1e6:.0f} MB: no table of a cohort is that large",
             where=path,
             remedy=needed,
         )
@@ -71,12 +75,20 @@ def _lines(path: Path, required: Sequence[str]) -> Rows:
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter="\t", strict=True)
+            reader = csv.reader(file, delimiter=_delimiter(path), strict=True)
             return [[cell.strip() for cell in line] for line in reader if line]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise CohortError(
             f"this table cannot be read: {error}", where=path, remedy=_AS_UTF8
         ) from error
+
+
+def _delimiter(path: Path) -> str:
+    return "," if path.suffix.lower() == ".csv" else "\t"
+
+
+def _separator(path: Path) -> str:
+    return "commas" if _delimiter(path) == "," else "tabs"
 
 
 def shown(cell: str) -> str:

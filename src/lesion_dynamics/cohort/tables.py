@@ -1,7 +1,7 @@
 """The tables of a cohort: typed and checked column by column, vectorised.
 
-A table that is wrong anywhere refuses the whole
-cohort, naming file, row and cell: a wrong date or diagnosis would be in every later number.
+A table that is wrong anywhere refuses the whole cohort, naming file, row and cell: a wrong date
+or diagnosis would be in every later number.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ import pandas as pd
 
 from lesion_dynamics.cohort.bids_name import label_of
 from lesion_dynamics.cohort.cohort import DIAGNOSES
-from lesion_dynamics.cohort.table_text import MISSING, columns_of, read_rows, shown
+from lesion_dynamics.cohort.table_text import MISSING as MISSING
+from lesion_dynamics.cohort.table_text import Rows as Rows
+from lesion_dynamics.cohort.table_text import columns_of as columns_of
+from lesion_dynamics.cohort.table_text import read_rows as read_rows
+from lesion_dynamics.cohort.table_text import shown
 from lesion_dynamics.errors import CohortError
 
-_OLDEST_IN_BIDS = "89+"  # BIDS: ages over 89 are written so, to protect the oldest
+OLDEST_IN_BIDS = "89+"  # BIDS: ages over 89 are written so, to protect the oldest
 _DECIMAL_NUMBER = r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?([eE][+-]?[0-9]{1,2})?"
 _YEARS_OF_AGE = (0.0, 120.0)
 _DAYS = (-36_525.0, 36_525.0)  # a hundred years around the first session
 _MISSING_ELSEWHERE = {"na", "n.a.", "nan", "null", "none", "-", "?", "."}
-_SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "o": None, "other": None}
+SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "o": None, "other": None}
 
 FileOf = Callable[[str], Path]
 """From a participant_id to the file that holds its row, for messages."""
@@ -54,15 +58,13 @@ def participants_table(columns: dict[str, list[str]], *, where: Path) -> pd.Data
     _refuse_duplicates(table, ["participant_id"], lambda _: where)
     for participant_id, diagnosis in zip(table["participant_id"], table["diagnosis"], strict=True):
         if diagnosis not in DIAGNOSES:
-            described = (
-                "has no diagnosis" if diagnosis in MISSING else f"has {shown(diagnosis)}"
-            )
+            described = "has no diagnosis" if diagnosis in MISSING else f"has {shown(diagnosis)}"
             raise CohortError(
                 f"participant {participant_id} {described}",
                 where=where,
                 remedy=f"The column diagnosis must say {' or '.join(DIAGNOSES)} for everyone.",
             )
-    age = table["age"].replace(_OLDEST_IN_BIDS, _OLDEST_IN_BIDS.rstrip("+"))
+    age = table["age"].replace(OLDEST_IN_BIDS, OLDEST_IN_BIDS.rstrip("+"))
     table["age_years"] = _numbers(
         age, table["participant_id"], lambda _: where, possible=_YEARS_OF_AGE
     )
@@ -121,9 +123,9 @@ def read_attacks(path: Path, *, participants: pd.DataFrame) -> pd.DataFrame:
     if len(unknown):
         who = shown(unknown.iloc[0]).strip("'")
         raise CohortError(
-            f"an attack belongs to {who}, who is not in participants.tsv",
+            f"an attack belongs to {who}, who is no participant of the cohort",
             where=path,
-            remedy="Correct the participant_id there or in participants.tsv.",
+            remedy="Correct the participant_id there or in the table of participants.",
         )
     _refuse_duplicates(table, ["participant_id", "attack_id"], lambda _: path)
     days = table["days_from_baseline"]
@@ -149,7 +151,9 @@ def _require_id(identifier: str, entity: str, where: Path) -> None:
         label_of(identifier, entity)
     except CohortError as error:
         raise CohortError(
-            f"{shown(identifier)} is {error.what}", where=where, remedy="Rename it there and on disk."
+            f"{shown(identifier)} is {error.what}",
+            where=where,
+            remedy="Rename it there and on disk.",
         ) from None
 
 
@@ -214,6 +218,8 @@ def _scanners(table: pd.DataFrame, file_of: FileOf) -> pd.Series[str]:
 def _sex(value: str, where: Path) -> str | None:
     if value in MISSING:
         return None
-    if value.lower() not in _SEX:
-        raise CohortError(f"the sex {shown(value)} is unknown", where=where, remedy="Write F, M or n/a.")
-    return _SEX[value.lower()]
+    if value.lower() not in SEX:
+        raise CohortError(
+            f"the sex {shown(value)} is unknown", where=where, remedy="Write F, M or n/a."
+        )
+    return SEX[value.lower()]

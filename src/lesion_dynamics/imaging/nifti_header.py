@@ -61,7 +61,7 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     ScanError : no NIfTI file, or a header that is damaged or not of intensities in mm.
     """
     given = read_header_bytes(path)
-    header = _parsed(given, path)
+    header = _parsed(given)
     shape = _shape(header, path)
     dtype = _dtype(header, path)
     _require_millimetres(header, path)
@@ -80,7 +80,7 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     )
 
 
-def _parsed(given: HeaderBytes, path: Path) -> Any:
+def _parsed(given: HeaderBytes) -> Any:
     kind = nib.Nifti1Header if given.version == 1 else nib.Nifti2Header
     return kind(given.content, endianness=given.endianness, check=False)
 
@@ -102,7 +102,7 @@ def _shape(header: Any, path: Path) -> tuple[int, ...]:
 
 def _dtype(header: Any, path: Path) -> np.dtype[Any]:
     try:
-        dtype = np.dtype(header.get_data_dtype())
+        dtype: np.dtype[Any] = np.dtype(header.get_data_dtype())
     except (HeaderDataError, KeyError) as error:
         raise _unknown_type(header, path) from error
     if dtype.itemsize == 0:
@@ -185,8 +185,9 @@ def _remarks_on_forms(header: Any, shape: tuple[int, ...], qfac: float) -> Itera
         yield f"the qform's handedness (qfac) is {qfac:g}, taken as 1: left and right in doubt"
     if sform_code and qform_code:
         try:
-            corners = (shape + (1, 1, 1))[:3]
-            distance = largest_corner_distance_mm(corners, header.get_sform(), header.get_qform())
+            x, y, z = (*shape, 1, 1)[:3]
+            sform, qform = header.get_sform(), header.get_qform()
+            distance = largest_corner_distance_mm((x, y, z), sform, qform)
         except (HeaderDataError, ValueError):
             yield "the qform is damaged; sform is used"
             return

@@ -22,8 +22,10 @@ class CohortSettings(Strict):
     """One cohort.
 
     name : short name, used in output paths and tables.
-    layout : ``bids`` or ``open_ms`` (Ljubljana, as upstream lays it out).
+    layout : ``bids``, ``manifest`` (one table that names the files) or ``open_ms`` (Ljubljana,
+        as upstream lays it out). A setting that a layout does not read is refused by it.
     root : folder of the cohort.
+    manifest : the table below ``root``, .tsv or .csv. Layout manifest alone.
     prepared : what was done to the scans before.
     session_alignment : ``rigid`` brings the sessions of a participant into one unbiased space
         (greedy); ``none`` leaves them where they are.
@@ -33,8 +35,9 @@ class CohortSettings(Strict):
     """
 
     name: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$")
-    layout: Literal["bids", "open_ms"]
+    layout: Literal["bids", "manifest", "open_ms"]
     root: Path
+    manifest: str = Field(default="manifest.tsv", pattern=r"^[^/].*\.(?i:tsv|csv)$")
     prepared: Prepared = Prepared()
     session_alignment: Literal["none", "rigid"] = "none"
     reference_masks: Path | None = None
