@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lesion_dynamics.cohort.cohort import Exclusion, Scan
-from lesion_dynamics.cohort.scan_check import reason_of
+from lesion_dynamics.cohort.scan_check import exclusion_of
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.imaging.reading import read_image, read_mask
 
@@ -17,6 +17,7 @@ def unusable_scans(scans: Sequence[Scan], *, processes: int) -> list[Exclusion]:
 
     Found here: a truncated or damaged file, NaN or infinite voxels, an image without contrast
     (all zero), a reference mask that is no mask. A scan is named once, for its first fault.
+    Who needs no masks hands scans without them over.
 
     Parameters
     ----------
@@ -39,8 +40,7 @@ def _unusable(scan: Scan) -> Exclusion | None:
         if scan.reference_mask is not None:
             read_mask(scan.reference_mask)
     except ScanError as error:
-        reason = reason_of(error, _folder_of(scan))
-        return Exclusion(scan.participant_id, scan.session_id, reason, failed=True)
+        return exclusion_of(scan, error, _folder_of(scan))
     return None
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from lesion_dynamics.cohort import bids_layout, manifest_layout, open_ms_layout
 from lesion_dynamics.cohort.cohort import Cohort, CohortTables, Exclusion, Scan
-from lesion_dynamics.cohort.scan_check import reason_of, require_usable_headers
+from lesion_dynamics.cohort.scan_check import (
+    exclusion_of,
+    require_usable_headers,
+    require_usable_mask_header,
+)
 from lesion_dynamics.errors import CohortError, ScanError
 from lesion_dynamics.settings.cohort import CohortSettings
 
@@ -50,6 +55,7 @@ def read_cohort(
     *,
     required_sequences: tuple[str, ...] = ("FLAIR",),
     optional_sequences: tuple[str, ...] = ("T1w",),
+    masks_needed: bool = True,
 ) -> Cohort:
     """Tables, and every scan whose files are there and fit together by their headers.
 
@@ -57,6 +63,11 @@ def read_cohort(
     required sequence, with an unreadable header, or with a file that is not on the FLAIR grid
     where it must be, becomes an exclusion; the others go on. An optional sequence may be
     missing, but where it is there it must be usable: nothing is dropped in silence.
+
+    Parameters
+    ----------
+    masks_needed : whether a scan with a reference mask that cannot be used is left out. If not,
+        it stays without its mask, which stands in ``unused_masks`` with the reason.
 
     Returns
     -------
@@ -74,14 +85,24 @@ def read_cohort(
         settings, cohort_tables, required_sequences=required, optional_sequences=optional
     )
     scans: list[Scan] = []
+    unused_masks: list[Exclusion] = []
     for scan in found:
         prepared = settings.prepared if scan.prepared is None else scan.prepared
         try:
             require_usable_headers(scan, sequences_aligned=prepared.sequences_aligned)
+        except ScanError as error:
+            exclusions.append(exclusion_of(scan, error, settings.root))
+            continue
+        try:
+            require_usable_mask_header(scan)
             scans.append(scan)
         except ScanError as error:
-            reason = reason_of(error, settings.root)
-            exclusions.append(Exclusion(scan.participant_id, scan.session_id, reason, failed=True))
+            fault = exclusion_of(scan, error, settings.root)
+            if masks_needed:
+                exclusions.append(fault)
+            else:
+                unused_masks.append(fault)
+                scans.append(replace(scan, reference_mask=None))
     exclusions.sort(key=lambda left_out: (left_out.participant_id, left_out.session_id or ""))
     if not scans:
         raise _no_scan(settings, exclusions)
@@ -91,6 +112,7 @@ def read_cohort(
         scans=tuple(sorted(scans, key=lambda scan: scan.key)),
         tables=cohort_tables,
         exclusions=tuple(exclusions),
+        unused_masks=tuple(unused_masks),
     )
 
 
@@ -104,7 +126,7 @@ def _no_scan(settings: CohortSettings, exclusions: list[Exclusion]) -> CohortErr
     first = exclusions[0]
     whose = " ".join(name for name in (first.participant_id, first.session_id) if name)
     return CohortError(
-        f"no usable scan: {len(exclusions)} left out, the first ({whose}): {first.reason}",
+        f"no usable scan: {len(exclusions)} left out, the first ({whose}): {first.explained}",
         where=settings.root,
         remedy="Mend these files, or set cohort.root to another folder.",
     )
