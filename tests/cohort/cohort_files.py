@@ -26,6 +26,7 @@ class BidsTree:
     root: Path
     prepared: Prepared = field(default_factory=lambda: Prepared(sequences_aligned=True))
     reference_masks: Path | None = None
+    prefer: tuple[str, ...] = CohortSettings.model_fields["prefer"].default
 
     def write(self):
         self.table(
@@ -68,4 +69,5 @@ class BidsTree:
             root=self.root,
             prepared=self.prepared,
             reference_masks=self.reference_masks,
+            prefer=self.prefer,
         )

@@ -98,15 +98,25 @@ def test_a_t1w_on_its_own_grid_is_welcome_where_sequences_are_not_aligned(tree):
     assert len(read_cohort(tree.settings).scans) == 4
 
 
-def test_two_candidates_for_a_sequence_are_not_chosen_between(tree):
+def test_what_the_preferences_do_not_decide_is_not_chosen(tree):
     path = tree.image("sub-ms01", "ses-02", "FLAIR")
     content = path.read_bytes()
     path.unlink()
     for run in (1, 2):
         path.with_name(f"sub-ms01_ses-02_run-{run}_FLAIR.nii.gz").write_bytes(content)
-    assert "more than one FLAIR (sub-ms01_ses-02_run-1_FLAIR.nii.gz, " in _only_exclusion(tree)
+    tree.prefer = ()
+    said = "more than one FLAIR, and cohort.prefer does not decide (sub-ms01_ses-02_run-1_FLAIR."
+    assert said in _only_exclusion(tree)
     path.with_name("sub-ms01_ses-02_run-2_FLAIR.nii.gz").unlink()
     assert len(read_cohort(tree.settings).scans) == 4
+
+
+def test_an_image_that_somebody_else_is_named_in_leaves_the_scan_out(tree):
+    path = tree.image("sub-ms01", "ses-02", "T1w")
+    path.rename(path.with_name("sub-nmo01_ses-02_T1w.nii.gz"))
+    assert _only_exclusion(tree) == (
+        "sub-nmo01_ses-02_T1w.nii.gz lies in the folder of sub-ms01 ses-02"
+    )
 
 
 def test_the_plain_name_wins_over_names_with_more_entities(tree):

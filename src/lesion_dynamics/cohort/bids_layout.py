@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path, PurePosixPath
 
 from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.bids_name import BidsName, label_of
-from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan
+from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan, SequenceChoice
+from lesion_dynamics.cohort.sequence_choice import (
+    Candidate,
+    choose,
+    possible,
+    require_known_preferences,
+    sessions_with_each,
+)
 from lesion_dynamics.cohort.unread_settings import refuse_unread
 from lesion_dynamics.errors import CohortError, ScanError
 from lesion_dynamics.settings.cohort import CohortSettings
@@ -27,7 +35,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     CohortError : a missing or wrong table.
     ConfigurationError : settings that this layout does not read.
     """
-    refuse_unread(settings, read={"prepared", "reference_masks"})
+    refuse_unread(settings, read={"prepared", "reference_masks", "prefer"})
     root = settings.root
     participants = tables.read_participants(root / "participants.tsv")
     names = ("session_id", "days_from_baseline", "scanner")
@@ -82,7 +90,9 @@ def find_scans(
     Raises
     ------
     CohortError : a folder of images that no table knows (no diagnosis, or no days).
+    ConfigurationError : an entry of ``cohort.prefer`` that means nothing.
     """
+    require_known_preferences(settings.prefer)
     root = settings.root
     known = cohort_tables.sessions
     sessions = list(zip(known["participant_id"], known["session_id"], strict=True))
@@ -94,16 +104,52 @@ def find_scans(
         for participant_id in cohort_tables.participants["participant_id"]
         if participant_id not in with_sessions
     ]
-    for participant_id, session_id in sessions:
-        try:
-            images = _images(root, participant_id, session_id, required_sequences, required=True)
-            images |= _images(root, participant_id, session_id, optional_sequences, required=False)
-        except ScanError as error:
-            exclusions.append(Exclusion(participant_id, session_id, error.what))
-            continue
-        mask = _reference_mask(settings, participant_id, session_id)
-        scans.append(Scan(participant_id, session_id, images, reference_mask=mask))
+    wanted = (*required_sequences, *optional_sequences)
+    for participant_id, own in groupby(sessions, key=lambda key: key[0]):
+        candidates = {key[1]: _candidates(root, *key, wanted) for key in own}
+        for session_id, named in candidates.items():
+            try:
+                _require_own_files(participant_id, session_id, named)
+                scans.append(
+                    _scan(settings, participant_id, session_id, candidates, required_sequences)
+                )
+            except ScanError as error:
+                exclusions.append(Exclusion(participant_id, session_id, error.what))
     return scans, exclusions
+
+
+def _scan(
+    settings: CohortSettings,
+    participant_id: str,
+    session_id: str,
+    candidates: Mapping[str, Mapping[str, Sequence[Candidate]]],
+    required_sequences: tuple[str, ...],
+) -> Scan:
+    """One session with the files that were chosen.
+
+    candidates : of all sessions of the participant, by session and sequence.
+    """
+    images: dict[str, Path] = {}
+    choices: list[SequenceChoice] = []
+    for sequence, own in candidates[session_id].items():
+        if not own:
+            if sequence in required_sequences:
+                folder = PurePosixPath(participant_id, session_id, "anat")
+                raise ScanError(
+                    f"no {sequence} in {folder}", where=settings.root / folder, remedy="Restore it."
+                )
+            continue
+        choice = choose(
+            sequence,
+            own,
+            prefer=settings.prefer,
+            sessions_with=sessions_with_each([of[sequence] for of in candidates.values()]),
+        )
+        images[sequence] = choice.chosen
+        if choice.rejected:
+            choices.append(choice)
+    mask = _reference_mask(settings, participant_id, session_id)
+    return Scan(participant_id, session_id, images, reference_mask=mask, choices=tuple(choices))
 
 
 def _reference_mask(settings: CohortSettings, participant_id: str, session_id: str) -> Path | None:
@@ -114,33 +160,18 @@ def _reference_mask(settings: CohortSettings, participant_id: str, session_id: s
     return path if path.is_file() else None
 
 
-def _images(
-    root: Path, participant_id: str, session_id: str, sequences: tuple[str, ...], *, required: bool
-) -> dict[str, Path]:
-    """File of each sequence. The plain name wins; otherwise it must be the only candidate."""
-    plain = BidsName.of_scan(participant_id, session_id, suffix="FLAIR")
-    folder = root / plain.folder
-    names = list(_image_names(folder))
-    found: dict[str, Path] = {}
-    for sequence in sequences:
-        candidates = [name for name in names if name.suffix == sequence]
-        exact = [name for name in candidates if name.entities == plain.entities]
-        candidates = exact or candidates
-        if len(candidates) > 1:
-            listed = ", ".join(sorted(name.filename for name in candidates))
-            raise ScanError(
-                f"more than one {sequence} ({listed})", where=folder, remedy="Keep one."
-            )
-        if candidates:
-            found[sequence] = folder / candidates[0].filename
-        elif required:
-            raise ScanError(
-                f"no {sequence} in {folder.relative_to(root)}", where=folder, remedy="Restore it."
-            )
-    return found
+def _candidates(
+    root: Path, participant_id: str, session_id: str, sequences: tuple[str, ...]
+) -> dict[str, list[Candidate]]:
+    """Files of a session that could be each sequence."""
+    named = list(_images(root / participant_id / session_id / "anat"))
+    return {
+        sequence: [c for c in named if c.name.suffix == sequence and possible(c)]
+        for sequence in sequences
+    }
 
 
-def _image_names(folder: Path) -> Iterator[BidsName]:
+def _images(folder: Path) -> Iterator[Candidate]:
     try:
         filenames = [entry.name for entry in os.scandir(folder)]
     except (FileNotFoundError, NotADirectoryError):
@@ -148,9 +179,24 @@ def _image_names(folder: Path) -> Iterator[BidsName]:
     for filename in filenames:
         if filename.endswith(_IMAGE_EXTENSIONS):
             try:
-                yield BidsName.parse(filename)
+                yield Candidate(BidsName.parse(filename), folder / filename)
             except CohortError:
                 continue  # a file of another kind is none of our sequences
+
+
+def _require_own_files(
+    participant_id: str, session_id: str, candidates: Mapping[str, Sequence[Candidate]]
+) -> None:
+    """An image of somebody else, or of another session, must not pass for one of this."""
+    for candidate in (c for own in candidates.values() for c in own):
+        entities = candidate.name.entities
+        whose = (f"sub-{entities['sub']}", f"ses-{entities.get('ses', '')}")
+        if whose != (participant_id, session_id):
+            raise ScanError(
+                f"{candidate.path.name} lies in the folder of {participant_id} {session_id}",
+                where=candidate.path,
+                remedy="Move it where its name says, or rename it.",
+            )
 
 
 def _refuse_unknown_folders(

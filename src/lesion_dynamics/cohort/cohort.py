@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,19 @@ from lesion_dynamics.settings.cohort import Prepared
 
 DIAGNOSES = ("MS", "NMOSD")
 SEQUENCES = ("FLAIR", "T1w", "T2w")
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceChoice:
+    """Which of several files of a session stands for a sequence.
+
+    decided_by : the entry of ``cohort.prefer`` that decided.
+    """
+
+    sequence: str
+    chosen: Path
+    rejected: tuple[Path, ...]
+    decided_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +38,8 @@ class Scan:
     reference_mask : manual or consensus mask on the FLAIR grid, if there is one.
     prepared : what was done to this scan before, where the layout says so scan by scan;
         None: what the cohort's settings say.
+    choices : for each sequence that had several candidates, which was taken and why.
+    remarks : doubts about headers that stop nothing, each with the name of its file.
     """
 
     participant_id: str
@@ -31,6 +47,8 @@ class Scan:
     images: Mapping[str, Path]
     reference_mask: Path | None = None
     prepared: Prepared | None = None
+    choices: tuple[SequenceChoice, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -100,5 +118,9 @@ class Cohort:
 
     def diagnosis_of(self, participant_id: str) -> str:
         """``MS`` or ``NMOSD``."""
+        return self._diagnoses[participant_id]
+
+    @cached_property
+    def _diagnoses(self) -> dict[str, str]:
         rows = self.tables.participants
-        return str(rows.loc[rows["participant_id"] == participant_id, "diagnosis"].iloc[0])
+        return dict(zip(rows["participant_id"], rows["diagnosis"], strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Set
 from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.settings.cohort import CohortSettings
 
-_OF_SOME_LAYOUTS = ("prepared", "reference_masks", "manifest")
+_OF_SOME_LAYOUTS = ("prepared", "reference_masks", "manifest", "prefer")
 
 
 def refuse_unread(settings: CohortSettings, *, read: Set[str]) -> None:

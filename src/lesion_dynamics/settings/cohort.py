@@ -26,6 +26,8 @@ class CohortSettings(Strict):
         as upstream lays it out). A setting that a layout does not read is refused by it.
     root : folder of the cohort.
     manifest : the table below ``root``, .tsv or .csv. Layout manifest alone.
+    prefer : which file is taken where a session has several runs or acquisitions of a sequence;
+        the entries and their order are those of ``cohort/sequence_choice.py``. Layout bids alone.
     prepared : what was done to the scans before.
     session_alignment : ``rigid`` brings the sessions of a participant into one unbiased space
         (greedy); ``none`` leaves them where they are.
@@ -38,6 +40,7 @@ class CohortSettings(Strict):
     layout: Literal["bids", "manifest", "open_ms"]
     root: Path
     manifest: str = Field(default="manifest.tsv", pattern=r"^[^/].*\.(?i:tsv|csv)$")
+    prefer: tuple[str, ...] = ("plain", "no-ce", "every_session", "finest", "highest_run")
     prepared: Prepared = Prepared()
     session_alignment: Literal["none", "rigid"] = "none"
     reference_masks: Path | None = None
