@@ -18,7 +18,7 @@ from lesion_dynamics.cohort.table_text import MISSING as MISSING
 from lesion_dynamics.cohort.table_text import Rows as Rows
 from lesion_dynamics.cohort.table_text import columns_of as columns_of
 from lesion_dynamics.cohort.table_text import read_rows as read_rows
-from lesion_dynamics.cohort.table_text import shown
+from lesion_dynamics.cohort.table_text import shown as shown
 from lesion_dynamics.errors import CohortError
 
 OLDEST_IN_BIDS = "89+"  # BIDS: ages over 89 are written so, to protect the oldest

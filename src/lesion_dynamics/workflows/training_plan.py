@@ -71,17 +71,12 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     unusable = unusable_scans(scans, processes=settings.processes or cores())
     if unusable:
         raise ScanError(
-            f"{len(unusable)} labelled scan(s) cannot be used; the first: {unusable[0].reason}",
+            f"{len(unusable)} labelled scan(s) cannot be used; the first: {unusable[0].explained}",
             where=f"{unusable[0].participant_id} {unusable[0].session_id}",
             remedy="Mend or remove the file; training needs every labelled scan to be sound.",
         )
     for exclusion in cohort.exclusions:
-        _LOG.info(
-            "left out: %s %s: %s",
-            exclusion.participant_id,
-            exclusion.session_id or "",
-            exclusion.reason,
-        )
+        _LOG.info("left out: %s", exclusion.line)
     split = split_participants(
         _strata(cohort, scans),
         validation_fraction=settings.validation_fraction,
