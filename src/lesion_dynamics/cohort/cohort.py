@@ -77,10 +77,14 @@ class Exclusion:
         return f"{self.reason}. {self.remedy}" if self.remedy else self.reason
 
     @property
+    def who(self) -> str:
+        """``sub-01 ses-02``, or ``sub-01`` for all sessions."""
+        return " ".join(name for name in (self.participant_id, self.session_id) if name)
+
+    @property
     def line(self) -> str:
         """Who is left out, why, and what to do about it, on one line."""
-        who = " ".join(name for name in (self.participant_id, self.session_id) if name)
-        return f"{who}: {self.explained}"
+        return f"{self.who}: {self.explained}"
 
 
 @dataclass(frozen=True)

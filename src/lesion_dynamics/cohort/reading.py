@@ -124,9 +124,8 @@ def _no_scan(settings: CohortSettings, exclusions: list[Exclusion]) -> CohortErr
             remedy="Put scans there (make study generates the phantom's), or set cohort.root.",
         )
     first = exclusions[0]
-    whose = " ".join(name for name in (first.participant_id, first.session_id) if name)
     return CohortError(
-        f"no usable scan: {len(exclusions)} left out, the first ({whose}): {first.explained}",
+        f"no usable scan: {len(exclusions)} left out, the first ({first.who}): {first.explained}",
         where=settings.root,
         remedy="Mend these files, or set cohort.root to another folder.",
     )

@@ -115,6 +115,7 @@ def _foreign_kind(start: bytes) -> str | None:
     if start[128:132] == b"DICM":
         return "a DICOM file"
     for first, kind in (
+        (b"BZh", "a bzip2 file"),
         (b"\x89HDF", "an HDF5 or MINC file"),
         (b"NRRD", "an NRRD file"),
         (b"PK\x03\x04", "a ZIP archive"),

@@ -66,12 +66,13 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     dtype = _dtype(header, path)
     _require_millimetres(header, path)
     slope, inter = _scaling(header, path)
+    offset = _offset(header, given, path)
     qfac = float(header["pixdim"][0])
     affine = _affine(header, path)
     return NiftiHeader(
         shape=shape,
         dtype=dtype,
-        offset=_offset(header, given, path),
+        offset=offset,
         slope=slope,
         inter=inter,
         affine=affine,

@@ -53,7 +53,7 @@ class InferenceResult:
             raise ScanError(
                 f"{len(self.failures)} scan(s) failed and stand in the table with their reason; "
                 f"{self.done + self.kept} are done",
-                where=f"{first.participant_id} {first.session_id}",
+                where=first.who,
                 remedy="Mend the files and start the same command again: the others are kept.",
             )
 
@@ -84,7 +84,7 @@ def run(settings: InferSettings) -> InferenceResult:
     if len(unusable) == len(cohort.scans):
         raise ScanError(
             f"no scan can be used; the first: {unusable[0].explained}",
-            where=f"{unusable[0].participant_id} {unusable[0].session_id}",
+            where=unusable[0].who,
             remedy="Mend the files, or name another cohort.",
         )
     for exclusion in (*cohort.exclusions, *unusable):
@@ -226,6 +226,7 @@ def _write_tables(
             "reason": e.explained,
         }
         for e in result.failures
+        if e.session_id is not None  # a participant whose sessions are unknown has no rows
     ]
     frame = pd.DataFrame(table).sort_values(["participant_id", "session_id"], ignore_index=True)
     write_measurements(result.measurements, frame)

@@ -72,7 +72,7 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     if unusable:
         raise ScanError(
             f"{len(unusable)} labelled scan(s) cannot be used; the first: {unusable[0].explained}",
-            where=f"{unusable[0].participant_id} {unusable[0].session_id}",
+            where=unusable[0].who,
             remedy="Mend or remove the file; training needs every labelled scan to be sound.",
         )
     for exclusion in cohort.exclusions:
