@@ -54,10 +54,10 @@ _VALUES = {
 
 
 def voxels_of(number: int, sequence: str) -> np.ndarray:
-    """(x, y, z) int16: an ellipsoid of 0.9 litres with texture and bright spots, 0 outside."""
+    """(x, y, z) int16: an ellipsoid of 0.35 litres with texture and bright spots, 0 outside."""
     random = np.random.default_rng([number, len(sequence)])
     grid = np.indices(SHAPE).reshape(3, -1).T - (np.array(SHAPE) - 1) / 2
-    inside = ((grid * 5 / (56, 70, 54)) ** 2).sum(axis=1).reshape(SHAPE) < 1
+    inside = ((grid * 5 / (42, 50, 40)) ** 2).sum(axis=1).reshape(SHAPE) < 1
     values = random.normal(_VALUES[sequence], 40, SHAPE)
     values[random.random(SHAPE) > 0.97] *= 1.6
     return np.where(inside, values, 0).astype(np.int16)

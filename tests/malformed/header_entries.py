@@ -1,5 +1,6 @@
 """NIfTI headers: damaged, lying, odd but right. Offsets are those of nifti1.h."""
 
+# ruff: noqa: E501 (a table: one entry, one line)
 from __future__ import annotations
 
 import struct

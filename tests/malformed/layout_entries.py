@@ -1,5 +1,6 @@
 """Layouts: files that do not fit together, stand elsewhere, or are not what the folder says."""
 
+# ruff: noqa: E501 (a table: one entry, one line)
 from __future__ import annotations
 
 import shutil

@@ -5,8 +5,6 @@ Nothing behind these bytes is touched, so a broken or hostile file costs no memo
 
 from __future__ import annotations
 
-import gzip
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -70,13 +68,18 @@ def _compressed_by_name(path: Path) -> bool:
 
 
 def _decompressed(stored: bytes, path: Path) -> bytes:
+    """The start of what is compressed; shorter where the file is.
+
+    Member by member, for a gzip file may hold several.
+    """
+    start = b""
     try:
-        with gzip.open(io.BytesIO(stored)) as stream:
-            return stream.read(NIFTI2_BYTES)
-    except EOFError:
-        # Shorter than one header: what is there says what it is.
-        return zlib.decompressobj(wbits=31).decompress(stored, NIFTI2_BYTES)
-    except (OSError, zlib.error) as error:
+        while stored and len(start) < NIFTI2_BYTES:
+            member = zlib.decompressobj(wbits=31)  # gzip's wrapper
+            start += member.decompress(stored, NIFTI2_BYTES - len(start))
+            stored = member.unused_data if member.eof else b""
+        return start
+    except zlib.error as error:
         raise _no_nifti(f"its compressed data are damaged ({error})", path) from error
 
 
