@@ -22,6 +22,7 @@ LAYERS = (
     ("preprocessing",),
     ("segmenter", "records", "report"),
     ("workflows",),
+    ("commands",),
 )
 """From the bottom up. A module imports from its own part and from lower layers only."""
 

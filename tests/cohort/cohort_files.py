@@ -5,7 +5,9 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
+from lesion_dynamics.cohort.cohort import CohortTables
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
@@ -71,3 +73,30 @@ class BidsTree:
             reference_masks=self.reference_masks,
             prefer=self.prefer,
         )
+
+
+def tables_of(sessions, attacks, *, recorded=True):
+    """Tables of MS participants.
+
+    sessions : days of each participant, by id; attacks : pairs of participant and day, or None.
+    """
+    rows = [
+        (who, f"ses-{number:02d}", float(day), None)
+        for who, days in sessions.items()
+        for number, day in enumerate(days, start=1)
+    ]
+    people = [(who, "MS", np.nan, None, None) for who in sessions]
+    names = ["participant_id", "diagnosis", "age_years", "sex", "scanner"]
+    return CohortTables(
+        participants=pd.DataFrame(people, columns=names),
+        sessions=pd.DataFrame(
+            rows, columns=[names[0], "session_id", "days_from_baseline", names[4]]
+        ),
+        attacks=pd.DataFrame(
+            {
+                "participant_id": pd.Series([who for who, _ in attacks], dtype="str"),
+                "days_from_baseline": pd.Series([day for _, day in attacks], dtype="float64"),
+            }
+        ),
+        attacks_recorded=recorded,
+    )

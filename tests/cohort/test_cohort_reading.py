@@ -3,6 +3,7 @@
 import gzip
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 from tests.cohort.cohort_files import AFFINE, SHAPE, write_nifti
@@ -55,6 +56,16 @@ def test_a_sequence_that_nobody_asks_for_is_not_looked_at(tree):
     cohort = read_cohort(tree.settings, optional_sequences=())
     assert len(cohort.scans) == 4
     assert set(cohort.scans[0].images) == {"FLAIR"}
+
+
+def test_doubts_about_headers_stay_with_their_scan(tree):
+    path = tree.image("sub-ms01", "ses-01", "T1w")
+    image = nib.load(path)
+    image.set_qform(_shifted(3), code=1)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), AFFINE, image.header), path)
+    scans = read_cohort(tree.settings).scans
+    assert scans[0].remarks == ("T1w: sform and qform disagree by up to 3.0 mm; sform is used",)
+    assert scans[1].remarks == ()
 
 
 def test_a_missing_flair_leaves_the_scan_out(tree):

@@ -11,12 +11,18 @@ from tests.conftest import ROOT, composed
 
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.settings.analysis import AnalyzeSettings
+from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
 CONF = ROOT / "conf"
-ROOTS = {"train": TrainSettings, "infer": InferSettings, "analyze": AnalyzeSettings}
+ROOTS = {
+    "train": TrainSettings,
+    "infer": InferSettings,
+    "analyze": AnalyzeSettings,
+    "check": CheckSettings,
+}
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],
     "cohort/manifest": ["cohort.root=/somewhere"],

@@ -67,7 +67,7 @@ MANIFESTS = [
     refused("manifest with an id that leaves the folder", manifest(nothing, participant_id="sub-../../x"), "'sub-../../x' is not a BIDS id", "Write it as sub-01"),
     refused("manifest with a session that leaves the folder", manifest(nothing, session_id="ses-/etc"), "not a BIDS id", "Write it as ses-01"),
     refused("manifest with a date", manifest(nothing, days_from_baseline="2021-03-04"), "row 2, column days_from_baseline", "Write a number"),
-    refused("manifest with impossible days", manifest(nothing, days_from_baseline="20210304"), "-36525 to 36525", "Write a number"),
+    refused("manifest with impossible days", manifest(nothing, days_from_baseline="20210304"), "-100000 to 100000", "Write a number"),
     refused("manifest with two diagnoses", manifest(nothing, diagnosis="NMOSD"), "row 2, column diagnosis", "Correct one of the two"),
     refused("manifest with a scan twice", manifest(nothing, session_id="ses-01"), "row 2, column session_id", "Keep one row"),
     refused("manifest without a FLAIR column", manifest(lambda r: scans_of(r, "\tFLAIR\t", "\tflair\t")), "column FLAIR is missing", "separated by tabs"),

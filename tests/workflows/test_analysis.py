@@ -22,7 +22,7 @@ TABLES = {
     "statistics.tsv", "change_per_participant.tsv", "intervals.tsv", "comparison.tsv",
     "scans_left_out.tsv", "study.txt", "provenance.json", "robustness.tsv",
     "measurement_error.tsv", "version_differences.tsv", "version_agreement.tsv",
-    "class_changes.tsv", "verdicts.tsv",
+    "class_changes.tsv", "verdicts.tsv", "remission.tsv",
 }  # fmt: skip
 PICTURES = {
     "trajectories.png", "trajectories.svg", "annualised_change.png", "annualised_change.svg",
@@ -154,6 +154,35 @@ def test_the_attack_interval_is_listed_with_its_reason_and_left_out_of_the_chang
     changes = result.changes.query("participant_id == 'sub-ms0' and model_version == 'truth'")
     assert changes["remission_change_mm3"].item() == 200
     assert changes["total_change_mm3"].item() == 5400
+
+
+def test_every_result_says_what_the_remission_rule_left_out(study):
+    attacks = study / "data" / "phenotype" / "attacks.tsv"
+    rows = {"participant_id": ["sub-ms0", "sub-nmosd1"], "attack_id": [1, 1]}
+    tsv(attacks, pd.DataFrame({**rows, "days_from_baseline": ["500", "n/a"]}))
+    result = analysis.run(settings(study))
+    # 17 participants, two intervals each: one holds the attack, two have an undated one.
+    left_out = "Intervals in remission: 31 of 34; left out: 2 date of an attack unknown; 1 attack"
+    assert left_out in result.text
+    assert "Scans in remission: 47 of 51; left out: 3 date of an attack unknown; 1" in result.text
+    assert "attack of unknown date, none of whose intervals counts: 1 (sub-nmosd1)." in result.text
+    assert "Participants without an attack in the record, taken as free of attacks: 15." in (
+        result.text
+    )
+    table = pd.read_csv(result.files["remission.tsv"], sep="\t")
+    assert table.groupby("unit")["count"].sum().to_dict() == {"interval": 34, "scan": 51}
+    said = json.loads(result.files["provenance.json"].read_text())["remission"]
+    assert said["washout_days"] == 90
+    assert said["participants_with_undated_attack"] == ["sub-nmosd1"]
+    assert sum(row["count"] for row in said["counts"] if row["unit"] == "interval") == 34
+
+
+def test_a_cohort_without_a_record_of_attacks_is_said_and_has_no_remission(study):
+    (study / "data" / "phenotype" / "attacks.tsv").unlink()
+    result = analysis.analyse(analysis.read_inputs(settings(study)), settings(study))
+    assert "Intervals in remission: 0 of 34; left out: 34 attacks not recorded." in result.text
+    assert result.text.count("The cohort has no record of attacks") == 1
+    assert not result.remission.attacks_recorded
 
 
 def test_same_inputs_same_bytes_and_no_absolute_path(study):

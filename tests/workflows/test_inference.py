@@ -45,6 +45,10 @@ def place(
     attacks.to_csv(target / "phenotype/attacks.tsv", sep="\t", index=False)
     for participant_id in kept["participant_id"]:
         shutil.copytree(source / participant_id, target / participant_id)
+    flair = min(target.glob("sub-*/ses-*/anat/*_FLAIR.nii.gz"))
+    image = nib.load(flair)
+    image.set_qform(image.affine + np.diag([0, 0, 0.1, 0]), code=1)  # sform is what counts
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header), flair)
     return Workplace(folder, folder / "data")
 
 
@@ -105,6 +109,8 @@ def test_sidecars_name_version_weights_and_inputs(
     place: Workplace, result: inference.InferenceResult, trained: tuple[Workplace, ModelVersion]
 ) -> None:
     sidecar = json.loads(sorted(result.folder.glob("sub-*/ses-*/anat/*_mask.json"))[0].read_text())
+    (remark,) = sidecar["Preprocessing"]["HeaderRemarks"]
+    assert remark.startswith("FLAIR: sform and qform disagree by up to")
     assert sidecar["ModelVersion"] == "lesion-segmenter/1"
     assert sidecar["WeightsSHA256"] == trained[1].manifest.weights_sha256
     assert set(sidecar["InputHashes"]["files"]) == {"FLAIR", "T1w"}

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.bids_name import BidsName, label_of
 from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan, SequenceChoice
+from lesion_dynamics.cohort.said_at_sessions import said_at_sessions
 from lesion_dynamics.cohort.sequence_choice import (
     Candidate,
     choose,
@@ -40,7 +41,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     root = settings.root
     _refuse_folder_above_a_cohort(root)
     participants = tables.read_participants(root / "participants.tsv")
-    names = ("session_id", "days_from_baseline", "scanner")
+    names = ("session_id", "days_from_baseline", "scanner", "age", "sex")
     scanner_of = dict(zip(participants["participant_id"], participants["scanner"], strict=True))
     columns: dict[str, list[str]] = {name: [] for name in ("participant_id", *names)}
     for participant_id in participants["participant_id"]:
@@ -63,6 +64,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
         if recorded
         else tables.no_attacks(),
         attacks_recorded=recorded,
+        said_at_sessions=said_at_sessions(columns),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lesion_dynamics.settings.cohort import Prepared
 
 DIAGNOSES = ("MS", "NMOSD")
 SEQUENCES = ("FLAIR", "T1w", "T2w")
+SAID_COLUMNS = ["participant_id", "session_id", "age_years", "sex"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Scan:
     prepared : what was done to this scan before, where the layout says so scan by scan;
         None: what the cohort's settings say.
     choices : for each sequence that had several candidates, which was taken and why.
-    remarks : doubts about headers that stop nothing, each with the name of its file.
+    remarks : doubts about headers that stop nothing, each with its sequence.
     """
 
     participant_id: str
@@ -97,12 +98,17 @@ class CohortTables:
         (float), scanner.
     attacks : one row an attack: participant_id, days_from_baseline (float; NaN = date unknown).
     attacks_recorded : False where the cohort has no record of attacks at all.
+    said_at_sessions : what tables say of a participant at a session, where they do:
+        participant_id, session_id, age_years, sex. For checks; nothing is computed from it.
     """
 
     participants: pd.DataFrame
     sessions: pd.DataFrame
     attacks: pd.DataFrame
     attacks_recorded: bool
+    said_at_sessions: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=SAID_COLUMNS)
+    )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan
 from lesion_dynamics.cohort.manifest_table import FLAGS, MASK, ManifestRow, read_manifest
+from lesion_dynamics.cohort.said_at_sessions import said_at_sessions
 from lesion_dynamics.cohort.unread_settings import refuse_unread
 from lesion_dynamics.errors import CohortError
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
@@ -54,6 +55,9 @@ def read_tables(settings: CohortSettings) -> CohortTables:
         if attacks is None
         else tables.read_attacks(attacks, participants=participants_table),
         attacks_recorded=attacks is not None,
+        said_at_sessions=said_at_sessions(
+            {name: [row.cells[name] for row in rows] for name in (*names[:2], "age", "sex")}
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -10,10 +10,12 @@ from lesion_dynamics.cohort import bids_layout, manifest_layout, open_ms_layout
 from lesion_dynamics.cohort.cohort import Cohort, CohortTables, Exclusion, Scan
 from lesion_dynamics.cohort.scan_check import (
     exclusion_of,
-    require_usable_headers,
+    remarks_of,
     require_usable_mask_header,
+    usable_headers,
 )
 from lesion_dynamics.errors import CohortError, ScanError
+from lesion_dynamics.imaging.reading import Header
 from lesion_dynamics.settings.cohort import CohortSettings
 
 
@@ -77,42 +79,94 @@ def read_cohort(
     ------
     CohortError : as :func:`read_tables`; images without diagnosis or days; no usable scan.
     """
-    # FLAIR defines the grid of a scan, so no scan goes without.
-    required = tuple(dict.fromkeys(("FLAIR", *required_sequences)))
-    optional = tuple(s for s in optional_sequences if s not in required)
     cohort_tables = read_tables(settings)
-    found, exclusions = _LAYOUTS[settings.layout].find_scans(
-        settings, cohort_tables, required_sequences=required, optional_sequences=optional
+    found, exclusions = find_scans(
+        settings,
+        cohort_tables,
+        required_sequences=required_sequences,
+        optional_sequences=optional_sequences,
     )
     scans: list[Scan] = []
     unused_masks: list[Exclusion] = []
     for scan in found:
-        prepared = settings.prepared if scan.prepared is None else scan.prepared
         try:
-            require_usable_headers(scan, sequences_aligned=prepared.sequences_aligned)
+            headers = _image_headers(scan, settings)
         except ScanError as error:
-            exclusions.append(exclusion_of(scan, error, settings.root))
+            exclusions.append(failed(scan, error, settings))
             continue
+        kept = replace(scan, remarks=remarks_of(headers))
         try:
-            require_usable_mask_header(scan)
-            scans.append(scan)
+            require_usable_mask_header(scan, headers["FLAIR"])
+            scans.append(kept)
         except ScanError as error:
-            fault = exclusion_of(scan, error, settings.root)
             if masks_needed:
-                exclusions.append(fault)
+                exclusions.append(failed(scan, error, settings))
             else:
-                unused_masks.append(fault)
-                scans.append(replace(scan, reference_mask=None))
-    exclusions.sort(key=lambda left_out: (left_out.participant_id, left_out.session_id or ""))
+                unused_masks.append(failed(scan, error, settings))
+                scans.append(replace(kept, reference_mask=None))
+    cohort = assembled(settings, cohort_tables, scans, exclusions)
+    return replace(cohort, unused_masks=tuple(unused_masks))
+
+
+def find_scans(
+    settings: CohortSettings,
+    cohort_tables: CohortTables,
+    *,
+    required_sequences: tuple[str, ...],
+    optional_sequences: tuple[str, ...],
+) -> tuple[list[Scan], list[Exclusion]]:
+    """Find the files of every session; no file is opened but to choose between candidates."""
+    # FLAIR defines the grid of a scan, so no scan goes without.
+    required = tuple(dict.fromkeys(("FLAIR", *required_sequences)))
+    optional = tuple(s for s in optional_sequences if s not in required)
+    return _LAYOUTS[settings.layout].find_scans(
+        settings, cohort_tables, required_sequences=required, optional_sequences=optional
+    )
+
+
+def headers_of(scan: Scan, settings: CohortSettings) -> dict[str, Header]:
+    """Headers of a scan's images, by sequence; its reference mask is looked at as well.
+
+    Raises
+    ------
+    ScanError : they cannot be used, or not together.
+    """
+    headers = _image_headers(scan, settings)
+    require_usable_mask_header(scan, headers["FLAIR"])
+    return headers
+
+
+def _image_headers(scan: Scan, settings: CohortSettings) -> dict[str, Header]:
+    prepared = settings.prepared if scan.prepared is None else scan.prepared
+    return usable_headers(scan, sequences_aligned=prepared.sequences_aligned)
+
+
+def failed(scan: Scan, error: ScanError, settings: CohortSettings) -> Exclusion:
+    """Exclusion of a scan whose files are there and cannot be used."""
+    return exclusion_of(scan, error, settings.root)
+
+
+def assembled(
+    settings: CohortSettings,
+    cohort_tables: CohortTables,
+    scans: Sequence[Scan],
+    exclusions: Sequence[Exclusion],
+) -> Cohort:
+    """The cohort of these scans, everything in its order.
+
+    Raises
+    ------
+    CohortError : there is no scan.
+    """
+    ordered = sorted(exclusions, key=lambda one: (one.participant_id, one.session_id or ""))
     if not scans:
-        raise _no_scan(settings, exclusions)
+        raise _no_scan(settings, ordered)
     return Cohort(
         name=settings.name,
         root=settings.root,
         scans=tuple(sorted(scans, key=lambda scan: scan.key)),
         tables=cohort_tables,
-        exclusions=tuple(exclusions),
-        unused_masks=tuple(unused_masks),
+        exclusions=tuple(ordered),
     )
 
 

@@ -14,8 +14,8 @@ _RESAMPLE_SEQUENCE = "Resample it to the FLAIR, or say cohort.prepared.sequences
 _RESAMPLE_MASK = "Resample it to the FLAIR (nearest neighbour), or draw it anew there."
 
 
-def require_usable_headers(scan: Scan, *, sequences_aligned: bool) -> None:
-    """Check every sequence of a scan by its header.
+def usable_headers(scan: Scan, *, sequences_aligned: bool) -> dict[str, Header]:
+    """Check every sequence of a scan by its header; the headers, by sequence.
 
     Where the cohort says that sequences are aligned, each must be on the FLAIR grid.
 
@@ -23,14 +23,15 @@ def require_usable_headers(scan: Scan, *, sequences_aligned: bool) -> None:
     ------
     ScanError : an unreadable header, or a file that is not on the FLAIR grid.
     """
-    headers: Mapping[str, Header] = {name: read_header(file) for name, file in scan.images.items()}
+    headers = {name: read_header(file) for name, file in scan.images.items()}
     flair = headers["FLAIR"]
     if sequences_aligned:
         for sequence, header in headers.items():
             _require_flair_grid(sequence, header, flair, _RESAMPLE_SEQUENCE)
+    return headers
 
 
-def require_usable_mask_header(scan: Scan) -> None:
+def require_usable_mask_header(scan: Scan, flair: Header) -> None:
     """Check the reference mask of a scan, if it has one, by its header.
 
     Raises
@@ -38,9 +39,13 @@ def require_usable_mask_header(scan: Scan) -> None:
     ScanError : an unreadable header, or a mask that is not on the FLAIR grid.
     """
     if scan.reference_mask is not None:
-        flair = read_header(scan.images["FLAIR"])
         mask = read_header(scan.reference_mask)
         _require_flair_grid("the reference mask", mask, flair, _RESAMPLE_MASK)
+
+
+def remarks_of(headers: Mapping[str, Header]) -> tuple[str, ...]:
+    """Doubts about headers that stop nothing, each with its sequence."""
+    return tuple(f"{name}: {remark}" for name, one in headers.items() for remark in one.remarks)
 
 
 def _require_flair_grid(name: str, header: Header, flair: Header, remedy: str) -> None:

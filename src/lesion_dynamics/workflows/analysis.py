@@ -12,6 +12,7 @@ import pandas as pd
 
 from lesion_dynamics.atomic_files import require_writable_folder
 from lesion_dynamics.cohort.remission import session_intervals
+from lesion_dynamics.cohort.remission_account import remission_account
 from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.longitudinal.against_truth import volume_errors
 from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
@@ -67,9 +68,8 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
             where=", ".join(model_versions(inputs.measurements)),
             remedy="Analyse fewer model versions together, or run infer.py again.",
         )
-    intervals = session_intervals(
-        replace(tables, sessions=common.sessions), washout_days=study.washout_days
-    )
+    measured = replace(tables, sessions=common.sessions)
+    intervals = session_intervals(measured, washout_days=study.washout_days)
     versions = {
         name: VersionInputs(
             model_version=name,
@@ -102,6 +102,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
             tables.attacks,
             recorded=tables.attacks_recorded,
         ),
+        remission=remission_account(measured, intervals, washout_days=study.washout_days),
     )
     return replace(result, text=study_as_text(result, common, inputs, settings))
 

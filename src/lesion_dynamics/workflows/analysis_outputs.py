@@ -43,12 +43,13 @@ def write_results(
         "version_agreement.tsv": result.version_agreement,
         "class_changes.tsv": result.class_changes,
         "verdicts.tsv": result.verdicts,
+        "remission.tsv": result.remission.table,
     }
     tables = {name: table for name, table in tables.items() if table.shape[1]}
     for name, table in tables.items():
         write_table(folder / name, table)
     write_text(folder / "study.txt", result.text)
-    write_json(folder / "provenance.json", _provenance(inputs, settings))
+    write_json(folder / "provenance.json", _provenance(result, inputs, settings))
     files = {name: folder / name for name in (*tables, "study.txt", "provenance.json")}
     paper = {"table_one": result.table_one, "results": results_table(result.statistics)}
     files |= write_paper_tables(folder / "paper", paper)
@@ -83,7 +84,9 @@ def _draw(
     return {path.name: path for path in (*pictures, *curve)}
 
 
-def _provenance(inputs: AnalysisInputs, settings: AnalyzeSettings) -> dict[str, Any]:
+def _provenance(
+    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
+) -> dict[str, Any]:
     """What the results depend on. No time and no absolute path: the same study, the same bytes."""
     chosen = settings.model_dump(mode="json")
     cohort = settings.cohort
@@ -96,6 +99,7 @@ def _provenance(inputs: AnalysisInputs, settings: AnalyzeSettings) -> dict[str, 
         "settings": chosen,
         "inputs_sha256": inputs.hashes,
         "model_versions": model_versions(inputs.measurements),
+        "remission": result.remission.as_json(),
         "versions": {
             "lesion-dynamics": __version__,
             "python": platform.python_version(),

@@ -8,6 +8,8 @@ from typing import TypedDict
 
 import pandas as pd
 
+from lesion_dynamics.cohort.remission_account import RemissionAccount
+
 
 class VersionTables(TypedDict):
     """Tables of pairs of model versions; empty where there is one version only."""
@@ -24,7 +26,8 @@ class AnalysisResult:
 
     statistics, changes, intervals, comparison, left_out, robustness, measurement_error,
     version_differences, version_agreement, class_changes, verdicts, table_one : the tables of
-    the same names. text : the study on one screen. files : everything written, by name.
+    the same names. remission : how many scans and intervals the rule leaves out. text : the
+    study on one screen. files : everything written, by name.
     """
 
     statistics: pd.DataFrame
@@ -39,5 +42,6 @@ class AnalysisResult:
     class_changes: pd.DataFrame
     verdicts: pd.DataFrame
     table_one: pd.DataFrame
+    remission: RemissionAccount
     text: str = ""
     files: dict[str, Path] = field(default_factory=dict)

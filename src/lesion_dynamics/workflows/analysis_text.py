@@ -24,10 +24,10 @@ def study_as_text(
 
     study = settings.study
     remarks = [
-        f"Intervals in [ ] at {study.interval_level:.0%}. Remission: no attack in the interval,"
-        f" each end at least {study.washout_days:g} days after the last one. Signed-rank test:"
+        f"Intervals in [ ] at {study.interval_level:.0%}. {result.remission.rule} Signed-rank test:"
         f" zero_method={study.zero_method}; the other two are in statistics.tsv.",
         f"Scans: {len(common.sessions)} in every column; {len(common.left_out)} left out.",
+        *result.remission.lines(),
         *_left_out_lines(result),
         *_not_computed(result.statistics),
     ]
@@ -39,8 +39,6 @@ def study_as_text(
     )
     missing = unmatched(result.statistics, study.published)
     remarks.extend(f"Published figure that nothing here answers: {key}" for key in missing)
-    if not inputs.tables.attacks_recorded:
-        remarks.append("The cohort has no record of attacks, so no interval is known as remission.")
     source = (
         f", beside {study.published.source}, doi {study.published.doi}" if study.published else ""
     )

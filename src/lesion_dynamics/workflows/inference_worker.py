@@ -117,7 +117,7 @@ def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> di
         version=worker.version,
         input_hashes=task.input_hashes,
         measurements=row,
-        preprocessing=_applied(worker, prepared),
+        preprocessing={**_applied(worker, prepared), "HeaderRemarks": list(task.scan.remarks)},
     )
     return row
 

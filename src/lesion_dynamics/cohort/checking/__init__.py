@@ -1,0 +1,1 @@
+"""What is doubtful about a cohort: each rule gives findings, none leaves anything out."""

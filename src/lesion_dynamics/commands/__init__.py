@@ -1,0 +1,1 @@
+"""The console command ``lesion-dynamics``: one file a command, each with ``main(arguments)``."""

@@ -1,0 +1,62 @@
+"""``lesion-dynamics COMMAND``, or ``python -m lesion_dynamics.commands COMMAND``.
+
+A command is loaded only when it is called: the list of commands is shown at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+
+from lesion_dynamics import __version__
+from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError
+
+COMMANDS: Mapping[str, str] = {
+    "check": "read a whole cohort and say what is in it and what is doubtful",
+}
+"""What each command does; its module here has the same name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the first argument names; the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return 0 if given else EXIT_USER_ERROR
+    if given[0] == "--version":
+        sys.stdout.write(f"lesion-dynamics {__version__}\n")
+        return 0
+    name = given[0]
+    if name not in COMMANDS:
+        sys.stderr.write(f"{_unknown(name)}\n")
+        return EXIT_USER_ERROR
+    command = import_module(f"lesion_dynamics.commands.{name}")
+    status: int = command.main(given[1:])
+    return status
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    listed = "".join(f"  {name:{width}}{what}\n" for name, what in COMMANDS.items())
+    return (
+        "lesion-dynamics COMMAND [KEY=VALUE ...]\n\n"
+        f"{listed}\n"
+        "lesion-dynamics COMMAND --help shows the keys of a command. train.py, infer.py and\n"
+        "analyze.py are commands of their own.\n"
+    )
+
+
+def _unknown(name: str) -> ConfigurationError:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    guess = f"Did you mean {near[0]}? " if near else ""
+    return ConfigurationError(
+        "there is no such command",
+        where=f"lesion-dynamics {name}",
+        remedy=f"{guess}Commands: {', '.join(COMMANDS)}.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
