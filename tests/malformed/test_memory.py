@@ -89,6 +89,8 @@ def test_no_small_file_takes_memory(tmp_path: Path) -> None:
             "truncated",
         ),
         (claiming(tmp_path / "d.nii.gz", 3, 4, 5, code=4, tail=zeros(512)), "more voxels"),
+        # Nearly all of it is there: believed, it would be 480 MiB of float32 before the end.
+        (claiming(tmp_path / "i.nii.gz", 512, 512, 512, code=2, tail=zeros(120)), "truncated"),
         (offset_into(tmp_path / "e.nii.gz", 400.0 * MIB), "vox_offset"),
         (extension_into(tmp_path / "f.nii.gz"), "vox_offset"),
         (tmp_path / "g.tsv", "column id is missing"),
