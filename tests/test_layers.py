@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "lesion_dynamics"
 
 LAYERS = (
     ("errors", "source_hash", "worker_process"),
-    ("atomic_files",),
+    ("atomic_files", "input_files"),
     ("settings",),
     ("model_version", "imaging"),
     ("cohort",),

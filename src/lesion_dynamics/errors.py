@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LONGEST_PART = 600
+"""Characters of one part of a message; what is longer is cut, for it came out of a broken file."""
+
 EXIT_USER_ERROR = 2
 """Exit status of a command that ended in a :class:`UserError`, or left scans out as failed."""
 
@@ -23,14 +26,28 @@ class UserError(Exception):
     """
 
     def __init__(self, what: str, *, where: str | Path, remedy: str) -> None:
-        self.what = " ".join(what.split()).rstrip(".")
-        self.where = str(where)
-        self.remedy = " ".join(remedy.split())
+        self.what = _one_line(what).rstrip(".")
+        self.where = printable(str(where))
+        self.remedy = _one_line(remedy)
         super().__init__(f"{self.where}: {self.what}. {self.remedy}")
 
     def __reduce__(self) -> tuple[object, ...]:
         # Raised in worker processes and carried to the parent by pickling.
         return (_rebuild, (type(self), self.what, self.where, self.remedy))
+
+
+def printable(text: str) -> str:
+    """``text`` with line breaks, control characters and broken encodings written as escapes.
+
+    File names and table cells come from outside: they may neither break the line nor steer the
+    terminal.
+    """
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: LONGEST_PART + 1])
+    return shown if len(shown) <= LONGEST_PART else f"{shown[:LONGEST_PART]}..."
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def _rebuild(kind: type[UserError], what: str, where: str, remedy: str) -> UserError:

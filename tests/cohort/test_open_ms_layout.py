@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.cohort.cohort_files import AFFINE, SHAPE, write_nifti
 
-from lesion_dynamics.cohort.pixel_check import unusable_scans
+from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort, read_tables
 from lesion_dynamics.errors import CohortError, ConfigurationError
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
@@ -88,6 +88,34 @@ def test_a_prepared_t1w_off_the_flair_grid_leaves_the_scan_out(upstream):
     assert any("T1w is not on the FLAIR grid" in reason for reason in reasons)
 
 
+@pytest.mark.parametrize("fault", ["grid", "labels", "half", "link"])
+def test_a_bad_reference_mask_costs_training_the_scan_and_inference_nothing(upstream, fault):
+    mask = upstream / "cross_sectional/MNI/patient26" / f"GOLD_STANDARD_{TAIL}_regtoMNI.nii.gz"
+    if fault == "grid":
+        write_nifti(mask, np.zeros(SHAPE, np.uint8), affine=AFFINE + np.eye(4) * 0.5)
+    elif fault == "labels":
+        write_nifti(mask)
+    elif fault == "half":
+        mask.write_bytes(mask.read_bytes()[:20])
+    else:
+        mask.unlink()
+        mask.symlink_to("gone.nii.gz")
+    who = ("sub-cross26", "ses-01")
+
+    learning = read_cohort(_settings(upstream))
+    left_out = [*learning.exclusions, *unusable_scans(learning.scans, processes=1)]
+    assert (*who, True) in [(one.participant_id, one.session_id, one.failed) for one in left_out]
+    assert learning.unused_masks == ()
+
+    applying = read_cohort(_settings(upstream), masks_needed=False)
+    assert who in [scan.key for scan in applying.scans]
+    assert unusable_scans(applying.scans, processes=1, masks_needed=False) == []
+    (remark,) = [*applying.unused_masks, *unusable_masks(applying.scans, processes=1)]
+    assert (remark.participant_id, remark.session_id) == who
+    assert mask.name in remark.line
+    assert remark.remedy
+
+
 def test_one_part_alone_is_a_cohort(upstream):
     (upstream / "longitudinal").rename(upstream / "elsewhere")
     assert [scan.participant_id for scan in read_cohort(_settings(upstream)).scans] == [
@@ -102,7 +130,16 @@ def test_a_session_without_days_is_refused(upstream):
         read_cohort(_settings(upstream))
 
 
-@pytest.mark.parametrize("content", ["patient_id,age\n", "id\n7\n", "patient_id\nseven\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "patient_id,age\n",
+        "id\n7\n",
+        "patient_id\nseven\n",
+        "age,patient_id\n7\n",
+        "patient_id,age\n7,53\n26,40\n7,54\n",
+    ],
+)
 def test_a_table_that_does_not_know_a_patient_is_refused(upstream, content):
     (upstream / "cross_sectional" / "patient_info.csv").write_text(content)
     with pytest.raises(CohortError, match=r"patient_info\.csv"):

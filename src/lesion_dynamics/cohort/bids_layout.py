@@ -20,6 +20,7 @@ from lesion_dynamics.cohort.sequence_choice import (
 )
 from lesion_dynamics.cohort.unread_settings import refuse_unread
 from lesion_dynamics.errors import CohortError, ScanError
+from lesion_dynamics.input_files import folder_entries
 from lesion_dynamics.settings.cohort import CohortSettings
 
 _IMAGE_EXTENSIONS = (".nii.gz", ".nii")
@@ -38,6 +39,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     """
     refuse_unread(settings, read={"prepared", "reference_masks", "prefer"})
     root = settings.root
+    _refuse_folder_above_a_cohort(root)
     participants = tables.read_participants(root / "participants.tsv")
     names = ("session_id", "days_from_baseline", "scanner", "age", "sex")
     scanner_of = dict(zip(participants["participant_id"], participants["scanner"], strict=True))
@@ -54,7 +56,7 @@ def read_tables(settings: CohortSettings) -> CohortTables:
             columns[name] += found[name]
         columns["participant_id"] += [participant_id] * len(found["session_id"])
     attacks = root / "phenotype" / "attacks.tsv"
-    recorded = attacks.is_file()
+    recorded = os.path.lexists(attacks)  # a link that leads nowhere is a record as well
     return CohortTables(
         participants=participants,
         sessions=tables.sessions_table(columns, file_of=lambda who: _sessions_file(root, who)),
@@ -66,12 +68,22 @@ def read_tables(settings: CohortSettings) -> CohortTables:
     )
 
 
+def _refuse_folder_above_a_cohort(root: Path) -> None:
+    inside = [] if os.path.lexists(root / "participants.tsv") else root.glob("*/participants.tsv")
+    for nested in sorted(inside):
+        raise CohortError(
+            f"no participants.tsv here, but there is one in {nested.parent.name}",
+            where=root,
+            remedy=f"Set cohort.root to {nested.parent}.",
+        )
+
+
 def _sessions_file(root: Path, participant_id: str) -> Path:
     return root / participant_id / f"{participant_id}_sessions.tsv"
 
 
 def _session_rows(path: Path) -> tuple[list[str], tables.Rows]:
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise CohortError(
             f"the sessions of {path.parent.name} have no days: {path.name} is missing",
             where=path,
@@ -102,22 +114,51 @@ def find_scans(
     scans: list[Scan] = []
     with_sessions = set(known["participant_id"])
     exclusions = [
-        Exclusion(participant_id, None, f"{participant_id}: no sessions on disk")
+        _without_sessions(root, participant_id)
         for participant_id in cohort_tables.participants["participant_id"]
         if participant_id not in with_sessions
     ]
     wanted = (*required_sequences, *optional_sequences)
     for participant_id, own in groupby(sessions, key=lambda key: key[0]):
-        candidates = {key[1]: _candidates(root, *key, wanted) for key in own}
-        for session_id, named in candidates.items():
+        candidates: dict[str, dict[str, list[Candidate]]] = {}
+        for key in own:
             try:
-                _require_own_files(participant_id, session_id, named)
+                candidates[key[1]] = _candidates(root, *key, wanted)
+            except ScanError as error:
+                exclusions.append(_exclusion(key, error, root))
+        for session_id in candidates:
+            try:
                 scans.append(
                     _scan(settings, participant_id, session_id, candidates, required_sequences)
                 )
             except ScanError as error:
-                exclusions.append(Exclusion(participant_id, session_id, error.what))
+                exclusions.append(_exclusion((participant_id, session_id), error, root))
     return scans, exclusions
+
+
+class _NeverAcquiredError(ScanError):
+    """Nothing is wrong with the files of a session: it has none of a required sequence."""
+
+
+def _exclusion(key: tuple[str, str], error: ScanError, root: Path) -> Exclusion:
+    if isinstance(error, _NeverAcquiredError):
+        return Exclusion(*key, error.what, remedy=error.remedy)
+    where = Path(error.where)
+    named = where.name in error.what
+    reason = error.what if named else f"{where.relative_to(root)}: {error.what}"
+    return Exclusion(*key, reason, failed=True, remedy=error.remedy)
+
+
+def _without_sessions(root: Path, participant_id: str) -> Exclusion:
+    folder = root / participant_id
+    if os.path.lexists(folder) and not folder.is_dir():
+        what = "a link that leads nowhere" if folder.is_symlink() else "a file"
+        reason = f"{participant_id}: {what} stands in the place of its folder"
+        remedy = "Fetch or restore the folder, or take the participant's row out."
+        return Exclusion(participant_id, None, reason, failed=True, remedy=remedy)
+    reason = f"{participant_id}: no sessions on disk"
+    remedy = "Restore its folder, or take its row out of participants.tsv."
+    return Exclusion(participant_id, None, reason, remedy=remedy)
 
 
 def _scan(
@@ -135,10 +176,13 @@ def _scan(
     choices: list[SequenceChoice] = []
     for sequence, own in candidates[session_id].items():
         if not own:
+            folder = PurePosixPath(participant_id, session_id, "anat")
+            _refuse_other_formats(settings.root / folder, sequence)
             if sequence in required_sequences:
-                folder = PurePosixPath(participant_id, session_id, "anat")
-                raise ScanError(
-                    f"no {sequence} in {folder}", where=settings.root / folder, remedy="Restore it."
+                raise _NeverAcquiredError(
+                    f"no {sequence} in {folder}",
+                    where=settings.root / folder,
+                    remedy="Restore it, or take the session's row out.",
                 )
             continue
         choice = choose(
@@ -159,31 +203,47 @@ def _reference_mask(settings: CohortSettings, participant_id: str, session_id: s
         return None
     name = BidsName.of_scan(participant_id, session_id, suffix="mask")
     path = name.having({"label": "L"}, suffix="mask").path_under(settings.reference_masks)
-    return path if path.is_file() else None
+    return path if os.path.lexists(path) else None  # what is wrong with it is said later
 
 
 def _candidates(
     root: Path, participant_id: str, session_id: str, sequences: tuple[str, ...]
 ) -> dict[str, list[Candidate]]:
-    """Files of a session that could be each sequence."""
+    """Files of a session that could be each sequence.
+
+    Raises
+    ------
+    ScanError : the folder cannot be read, or holds an image of another scan.
+    """
     named = list(_images(root / participant_id / session_id / "anat"))
-    return {
+    candidates = {
         sequence: [c for c in named if c.name.suffix == sequence and possible(c)]
         for sequence in sequences
     }
+    _require_own_files(participant_id, session_id, candidates)
+    return candidates
 
 
 def _images(folder: Path) -> Iterator[Candidate]:
-    try:
-        filenames = [entry.name for entry in os.scandir(folder)]
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for filename in filenames:
+    for filename in (entry.name for entry in folder_entries(folder, refusal=ScanError)):
         if filename.endswith(_IMAGE_EXTENSIONS):
             try:
                 yield Candidate(BidsName.parse(filename), folder / filename)
             except CohortError:
                 continue  # a file of another kind is none of our sequences
+
+
+def _refuse_other_formats(folder: Path, sequence: str) -> None:
+    """A sequence that is there in a format which nobody reads must not pass for a missing one."""
+    for filename in (entry.name for entry in folder_entries(folder, refusal=ScanError)):
+        stem, _, extension = filename.partition(".")
+        if stem.endswith(f"_{sequence}") and f".{extension}" not in (*_IMAGE_EXTENSIONS, ".json"):
+            fetch = extension.endswith(".dvc")
+            raise ScanError(
+                "its bytes were not fetched" if fetch else "only .nii and .nii.gz files are read",
+                where=folder / filename,
+                remedy="Fetch them with dvc pull." if fetch else "Convert it to .nii.gz.",
+            )
 
 
 def _require_own_files(
@@ -221,7 +281,11 @@ def _refuse_unknown_folders(
 
 
 def _subfolders(folder: Path, entity: str) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        if entry.name.startswith(f"{entity}-") and entry.is_dir():
-            label_of(entry.name, entity)
+    for entry in folder_entries(folder, refusal=CohortError):
+        path = folder / entry.name
+        if entry.name.startswith(f"{entity}-") and path.is_dir():
+            try:
+                label_of(entry.name, entity)
+            except CohortError as error:
+                raise CohortError(error.what, where=path, remedy=error.remedy) from None
             yield entry.name

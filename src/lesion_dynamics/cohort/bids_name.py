@@ -20,6 +20,7 @@ ENTITY_ORDER = (
 """Every entity, in the order in which BIDS writes them."""
 
 _ALPHANUMERIC = re.compile(r"[0-9a-zA-Z]+", re.ASCII)
+_LONGEST_ID = 64  # file names hold two ids and more in 255 bytes
 _EXTENSION = re.compile(r"(\.[0-9a-zA-Z]+)+", re.ASCII)
 
 
@@ -119,11 +120,13 @@ def label_of(identifier: str, entity: str) -> str:
 
     Raises
     ------
-    CohortError : no such prefix, or a label that is not letters and digits. An id with a
-        slash or dots would name a file outside the cohort's folder.
+    CohortError : no such prefix, too long, or a label that is not letters and digits. An id
+        with a slash or dots would name a file outside the cohort's folder.
     """
     prefix = f"{entity}-"
     label = identifier.removeprefix(prefix)
+    if len(identifier) > _LONGEST_ID:
+        raise _refused(identifier, f"not a usable id: longer than {_LONGEST_ID} characters")
     if not identifier.startswith(prefix) or not _ALPHANUMERIC.fullmatch(label):
         raise _refused(identifier, f"not a BIDS id: {prefix} and letters and digits, nothing else")
     return label
@@ -132,6 +135,6 @@ def label_of(identifier: str, entity: str) -> str:
 def _refused(where: str, what: str) -> CohortError:
     return CohortError(
         what,
-        where=repr(where),
+        where=ascii(where),
         remedy="Rename it as BIDS does, for example sub-01_ses-01_FLAIR.nii.gz.",
     )

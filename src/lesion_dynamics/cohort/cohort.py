@@ -62,6 +62,7 @@ class Exclusion:
     """A scan or a participant that is left out, and why.
 
     session_id : None: all sessions.
+    reason : the file and what is wrong with it. remedy : what to do about it.
     failed : something is wrong with the files, rather than that a sequence was never acquired.
     """
 
@@ -69,6 +70,22 @@ class Exclusion:
     session_id: str | None
     reason: str
     failed: bool = False
+    remedy: str = ""
+
+    @property
+    def explained(self) -> str:
+        """Reason and remedy, for tables and messages."""
+        return f"{self.reason}. {self.remedy}" if self.remedy else self.reason
+
+    @property
+    def who(self) -> str:
+        """``sub-01 ses-02``, or ``sub-01`` for all sessions."""
+        return " ".join(name for name in (self.participant_id, self.session_id) if name)
+
+    @property
+    def line(self) -> str:
+        """Who is left out, why, and what to do about it, on one line."""
+        return f"{self.who}: {self.explained}"
 
 
 @dataclass(frozen=True)
@@ -96,13 +113,18 @@ class CohortTables:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The ordered scans, their tables, and who was left out with the reason."""
+    """The ordered scans, their tables, and who was left out with the reason.
+
+    unused_masks : reference masks that cannot be used, where nobody needs them: their scans are
+        kept, without them.
+    """
 
     name: str
     root: Path
     scans: tuple[Scan, ...]
     tables: CohortTables
     exclusions: tuple[Exclusion, ...]
+    unused_masks: tuple[Exclusion, ...] = ()
 
     def diagnosis_of(self, participant_id: str) -> str:
         """``MS`` or ``NMOSD``."""

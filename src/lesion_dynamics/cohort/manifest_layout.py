@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lesion_dynamics.cohort.unread_settings import refuse_unread
 from lesion_dynamics.errors import CohortError
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
 
+_CORRECT = "Correct the row, or take it out."
 _ATTACKS = ("attacks.tsv", "attacks.csv")
 
 
@@ -72,13 +74,14 @@ def find_scans(
     for row in read_manifest(manifest_file(settings)):
         wanted = (*required_sequences, *optional_sequences, MASK)
         files = {name: row.files[name] for name in wanted if name in row.files}
-        gone = [name for name, file in files.items() if not file.is_file()]
+        gone = [name for name, file in files.items() if not os.path.lexists(file)]
         never = [name for name in required_sequences if name not in files]
         if gone:
             reason = f"row {row.number}, column {gone[0]}: no file {row.cells[gone[0]]}"
-            exclusions.append(Exclusion(*row.key, reason, failed=True))
+            exclusions.append(Exclusion(*row.key, reason, failed=True, remedy=_CORRECT))
         elif never:
-            exclusions.append(Exclusion(*row.key, f"no {never[0]} in row {row.number}"))
+            reason = f"no {never[0]} in row {row.number}"
+            exclusions.append(Exclusion(*row.key, reason, remedy=_CORRECT))
         else:
             mask = files.pop(MASK, None)
             prepared = _prepared(row, settings.prepared)
@@ -109,7 +112,7 @@ def _agreed(rows: Sequence[ManifestRow], column: str) -> str:
 
 
 def _attacks_file(folder: Path) -> Path | None:
-    found = [folder / name for name in _ATTACKS if (folder / name).is_file()]
+    found = [folder / name for name in _ATTACKS if os.path.lexists(folder / name)]
     if len(found) > 1:
         raise CohortError(
             f"there are two tables of attacks, {' and '.join(_ATTACKS)}",

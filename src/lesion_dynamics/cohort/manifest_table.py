@@ -145,14 +145,19 @@ def _is_id(entity: str) -> Callable[[str], None]:
         try:
             label_of(text, entity)
         except CohortError as error:
-            raise _wrong(f"{text!r} is {error.what}", f"Write it as {entity}-01.") from None
+            shown = tables.shown(text)
+            raise _wrong(f"{shown} is {error.what}", f"Write it as {entity}-01.") from None
 
     return check
 
 
 def _is_diagnosis(text: str) -> None:
     if text not in DIAGNOSES:
-        described = "there is no diagnosis" if text in tables.MISSING else f"{text!r} is unknown"
+        described = (
+            "there is no diagnosis"
+            if text in tables.MISSING
+            else f"{tables.shown(text)} is unknown"
+        )
         raise _wrong(described, f"Write {' or '.join(DIAGNOSES)}.")
 
 
@@ -162,7 +167,11 @@ def _is_number(text: str) -> None:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        described = "nothing is given" if text in tables.MISSING else f"{text!r} is not a number"
+        described = (
+            "nothing is given"
+            if text in tables.MISSING
+            else f"{tables.shown(text)} is not a number"
+        )
         raise _wrong(described, "Write a number with a decimal point.")
 
 
@@ -180,12 +189,12 @@ def _is_age(text: str) -> None:
 
 def _is_sex(text: str) -> None:
     if text not in tables.MISSING and text.lower() not in tables.SEX:
-        raise _wrong(f"the sex {text!r} is unknown", "Write F, M or n/a.")
+        raise _wrong(f"the sex {tables.shown(text)} is unknown", "Write F, M or n/a.")
 
 
 def _is_flag(text: str) -> None:
     if text not in tables.MISSING and text.lower() not in _TRUTH:
-        raise _wrong(f"{text!r} is unknown", "Write true, false or n/a.")
+        raise _wrong(f"{tables.shown(text)} is unknown", "Write true, false or n/a.")
 
 
 def _wrong(what: str, remedy: str) -> CohortError:

@@ -17,6 +17,7 @@ of attacks.
 from __future__ import annotations
 
 import csv
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from lesion_dynamics.cohort import tables
 from lesion_dynamics.cohort.cohort import CohortTables, Exclusion, Scan
 from lesion_dynamics.cohort.unread_settings import refuse_unread
 from lesion_dynamics.errors import CohortError
+from lesion_dynamics.input_files import first_bytes
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
 
 _ALIGNED = "_N4_noneck_reduced_winsor_regtoFLAIR"
@@ -112,12 +114,13 @@ def find_scans(
             sequence: patient.folder / _filename(patient, session_id, sequence)
             for sequence in (*required_sequences, *optional_sequences)
         }
-        images = {sequence: file for sequence, file in wanted.items() if file.is_file()}
+        images = {sequence: file for sequence, file in wanted.items() if os.path.lexists(file)}
         missing = [sequence for sequence in required_sequences if sequence not in images]
         if missing:
             shown = patient.folder.relative_to(settings.root)
             reason = f"no {missing[0]} in {shown} ({wanted[missing[0]].name})"
-            exclusions.append(Exclusion(participant_id, session_id, reason))
+            remedy = "Restore the file from upstream, or leave this session out."
+            exclusions.append(Exclusion(participant_id, session_id, reason, remedy=remedy))
             continue
         scans.append(_scan(patient, session_id, images))
     return scans, exclusions
@@ -125,7 +128,7 @@ def find_scans(
 
 def _scan(patient: _Patient, session_id: str, images: dict[str, Path]) -> Scan:
     mask = patient.folder / _CONSENSUS_MASK
-    has_mask = not patient.longitudinal and mask.is_file()
+    has_mask = not patient.longitudinal and os.path.lexists(mask)
     return Scan(
         participant_id=patient.participant_id,
         session_id=session_id,
@@ -174,19 +177,24 @@ def _patients(root: Path) -> list[_Patient]:
 
 
 def _patient_info(path: Path) -> dict[int, dict[str, str]]:
+    restore = "Restore the file from upstream."
+    first_bytes(path, 1, refusal=CohortError, restore=restore)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
+        numbers = [int(row["patient_id"]) for row in rows]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("a patient has two rows")
         return {
-            int(row["patient_id"]): {
+            number: {
                 name: tables.MISSING[0] if value in (None, "", "N/A") else value
                 for name, value in row.items()
             }
-            for row in rows
+            for number, row in zip(numbers, rows, strict=True)
         }
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise CohortError(
             f"patient_info.csv cannot be read ({type(error).__name__}: {error})",
             where=path,
-            remedy="Restore the file from upstream.",
+            remedy=restore,
         ) from error

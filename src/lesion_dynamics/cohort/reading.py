@@ -8,7 +8,12 @@ from typing import Protocol
 
 from lesion_dynamics.cohort import bids_layout, manifest_layout, open_ms_layout
 from lesion_dynamics.cohort.cohort import Cohort, CohortTables, Exclusion, Scan
-from lesion_dynamics.cohort.scan_check import reason_of, remarks_of, usable_headers
+from lesion_dynamics.cohort.scan_check import (
+    exclusion_of,
+    remarks_of,
+    require_usable_mask_header,
+    usable_headers,
+)
 from lesion_dynamics.errors import CohortError, ScanError
 from lesion_dynamics.imaging.reading import Header
 from lesion_dynamics.settings.cohort import CohortSettings
@@ -52,6 +57,7 @@ def read_cohort(
     *,
     required_sequences: tuple[str, ...] = ("FLAIR",),
     optional_sequences: tuple[str, ...] = ("T1w",),
+    masks_needed: bool = True,
 ) -> Cohort:
     """Tables, and every scan whose files are there and fit together by their headers.
 
@@ -59,6 +65,11 @@ def read_cohort(
     required sequence, with an unreadable header, or with a file that is not on the FLAIR grid
     where it must be, becomes an exclusion; the others go on. An optional sequence may be
     missing, but where it is there it must be usable: nothing is dropped in silence.
+
+    Parameters
+    ----------
+    masks_needed : whether a scan with a reference mask that cannot be used is left out. If not,
+        it stays without its mask, which stands in ``unused_masks`` with the reason.
 
     Returns
     -------
@@ -76,13 +87,25 @@ def read_cohort(
         optional_sequences=optional_sequences,
     )
     scans: list[Scan] = []
+    unused_masks: list[Exclusion] = []
     for scan in found:
         try:
-            headers = headers_of(scan, settings)
-            scans.append(replace(scan, remarks=remarks_of(headers)))
+            headers = _image_headers(scan, settings)
         except ScanError as error:
             exclusions.append(failed(scan, error, settings))
-    return assembled(settings, cohort_tables, scans, exclusions)
+            continue
+        kept = replace(scan, remarks=remarks_of(headers))
+        try:
+            require_usable_mask_header(scan, headers["FLAIR"])
+            scans.append(kept)
+        except ScanError as error:
+            if masks_needed:
+                exclusions.append(failed(scan, error, settings))
+            else:
+                unused_masks.append(failed(scan, error, settings))
+                scans.append(replace(kept, reference_mask=None))
+    cohort = assembled(settings, cohort_tables, scans, exclusions)
+    return replace(cohort, unused_masks=tuple(unused_masks))
 
 
 def find_scans(
@@ -102,20 +125,25 @@ def find_scans(
 
 
 def headers_of(scan: Scan, settings: CohortSettings) -> dict[str, Header]:
-    """Headers of a scan's images, by sequence.
+    """Headers of a scan's images, by sequence; its reference mask is looked at as well.
 
     Raises
     ------
     ScanError : they cannot be used, or not together.
     """
+    headers = _image_headers(scan, settings)
+    require_usable_mask_header(scan, headers["FLAIR"])
+    return headers
+
+
+def _image_headers(scan: Scan, settings: CohortSettings) -> dict[str, Header]:
     prepared = settings.prepared if scan.prepared is None else scan.prepared
     return usable_headers(scan, sequences_aligned=prepared.sequences_aligned)
 
 
 def failed(scan: Scan, error: ScanError, settings: CohortSettings) -> Exclusion:
     """Exclusion of a scan whose files are there and cannot be used."""
-    reason = reason_of(error, settings.root)
-    return Exclusion(scan.participant_id, scan.session_id, reason, failed=True)
+    return exclusion_of(scan, error, settings.root)
 
 
 def assembled(
@@ -150,9 +178,8 @@ def _no_scan(settings: CohortSettings, exclusions: list[Exclusion]) -> CohortErr
             remedy="Put scans there (make study generates the phantom's), or set cohort.root.",
         )
     first = exclusions[0]
-    whose = " ".join(name for name in (first.participant_id, first.session_id) if name)
     return CohortError(
-        f"no usable scan: {len(exclusions)} left out, the first ({whose}): {first.reason}",
+        f"no usable scan: {len(exclusions)} left out, the first ({first.who}): {first.explained}",
         where=settings.root,
         remedy="Mend these files, or set cohort.root to another folder.",
     )

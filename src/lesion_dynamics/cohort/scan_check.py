@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lesion_dynamics.cohort.cohort import Scan
+from lesion_dynamics.cohort.cohort import Exclusion, Scan
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.imaging.geometry import largest_corner_distance_mm, same_grid
 from lesion_dynamics.imaging.reading import Header, read_header
 
+_RESAMPLE_SEQUENCE = "Resample it to the FLAIR, or say cohort.prepared.sequences_aligned=false."
+_RESAMPLE_MASK = "Resample it to the FLAIR (nearest neighbour), or draw it anew there."
+
 
 def usable_headers(scan: Scan, *, sequences_aligned: bool) -> dict[str, Header]:
-    """Check every file of a scan by its header; the headers of its images, by sequence.
+    """Check every sequence of a scan by its header; the headers, by sequence.
 
-    Where the cohort says that sequences are aligned, each must be on the FLAIR grid; a
-    reference mask always must be.
+    Where the cohort says that sequences are aligned, each must be on the FLAIR grid.
 
     Raises
     ------
@@ -25,10 +27,20 @@ def usable_headers(scan: Scan, *, sequences_aligned: bool) -> dict[str, Header]:
     flair = headers["FLAIR"]
     if sequences_aligned:
         for sequence, header in headers.items():
-            _require_flair_grid(sequence, header, flair)
-    if scan.reference_mask is not None:
-        _require_flair_grid("the reference mask", read_header(scan.reference_mask), flair)
+            _require_flair_grid(sequence, header, flair, _RESAMPLE_SEQUENCE)
     return headers
+
+
+def require_usable_mask_header(scan: Scan, flair: Header) -> None:
+    """Check the reference mask of a scan, if it has one, by its header.
+
+    Raises
+    ------
+    ScanError : an unreadable header, or a mask that is not on the FLAIR grid.
+    """
+    if scan.reference_mask is not None:
+        mask = read_header(scan.reference_mask)
+        _require_flair_grid("the reference mask", mask, flair, _RESAMPLE_MASK)
 
 
 def remarks_of(headers: Mapping[str, Header]) -> tuple[str, ...]:
@@ -36,13 +48,13 @@ def remarks_of(headers: Mapping[str, Header]) -> tuple[str, ...]:
     return tuple(f"{name}: {remark}" for name, one in headers.items() for remark in one.remarks)
 
 
-def _require_flair_grid(name: str, header: Header, flair: Header) -> None:
+def _require_flair_grid(name: str, header: Header, flair: Header, remedy: str) -> None:
     if same_grid(header.shape, header.affine, flair.shape, flair.affine):
         return
     raise ScanError(
         f"{name} is not on the FLAIR grid: {_difference(header, flair)}",
         where=header.path,
-        remedy="Resample it to the FLAIR, or say cohort.prepared.sequences_aligned=false.",
+        remedy=remedy,
     )
 
 
@@ -57,8 +69,8 @@ def _described(shape: tuple[int, ...]) -> str:
     return " x ".join(str(size) for size in shape)
 
 
-def reason_of(error: ScanError, root: Path) -> str:
-    """Reason of an exclusion: the file, relative to the cohort, and what is wrong."""
+def exclusion_of(scan: Scan, error: ScanError, root: Path) -> Exclusion:
+    """The exclusion of a scan whose files are wrong: the file, relative to the cohort, and why."""
     file = Path(error.where)
     shown = file.relative_to(root) if file.is_relative_to(root) else file
-    return f"{shown}: {error.what}"
+    return Exclusion(*scan.key, f"{shown}: {error.what}", failed=True, remedy=error.remedy)

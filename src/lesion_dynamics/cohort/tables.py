@@ -1,13 +1,12 @@
-"""The tables of a cohort: read from TSV and checked column by column, vectorised.
+"""The tables of a cohort: typed and checked column by column, vectorised.
 
-Missing is ``n/a`` (BIDS) or an empty cell. A table that is wrong anywhere refuses the whole
-cohort, naming file, row and cell: a wrong date or diagnosis would be in every later number.
+A table that is wrong anywhere refuses the whole cohort, naming file, row and cell: a wrong date
+or diagnosis would be in every later number.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,78 +14,22 @@ import pandas as pd
 
 from lesion_dynamics.cohort.bids_name import label_of
 from lesion_dynamics.cohort.cohort import DIAGNOSES
+from lesion_dynamics.cohort.table_text import MISSING as MISSING
+from lesion_dynamics.cohort.table_text import Rows as Rows
+from lesion_dynamics.cohort.table_text import columns_of as columns_of
+from lesion_dynamics.cohort.table_text import read_rows as read_rows
+from lesion_dynamics.cohort.table_text import shown as shown
 from lesion_dynamics.errors import CohortError
 
-MISSING = ("n/a", "")
-
 OLDEST_IN_BIDS = "89+"  # BIDS: ages over 89 are written so, to protect the oldest
+_DECIMAL_NUMBER = r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?([eE][+-]?[0-9]{1,2})?"
+_YEARS_OF_AGE = (0.0, 120.0)
+_DAYS = (-1e5, 1e5)  # a date written as 20210304 is none; doubts below are the check's
+_MISSING_ELSEWHERE = {"na", "n.a.", "nan", "null", "none", "-", "?", "."}
 SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "o": None, "other": None}
-
-Rows = list[list[str]]
 
 FileOf = Callable[[str], Path]
 """From a participant_id to the file that holds its row, for messages."""
-
-
-def read_rows(path: Path, *, required: Sequence[str]) -> tuple[list[str], Rows]:
-    """Header and rows of a TSV file (commas where its name ends in .csv), as text.
-
-    Raises
-    ------
-    CohortError : no such file, not UTF-8, a missing or repeated column, a row of another length.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, delimiter=_delimiter(path)) if line]
-    except FileNotFoundError:
-        raise CohortError(
-            f"the table {path.name} is missing",
-            where=path,
-            remedy=f"Write it, with the columns {', '.join(required)}.",
-        ) from None
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise CohortError(
-            f"this table cannot be read: {error}",
-            where=path,
-            remedy="Save it as text in UTF-8, separated by tabs (.tsv) or commas (.csv).",
-        ) from error
-    header, rows = (lines[0], lines[1:]) if lines else ([], [])
-    absent = [name for name in required if name not in header]
-    if absent or len(set(header)) < len(header):
-        what = f"the column {absent[0]} is missing" if absent else "a column is there twice"
-        raise CohortError(
-            f"{what} (columns found: {', '.join(header)[:120] or 'none'})",
-            where=path,
-            remedy=f"The table needs, separated by {_separator(path)}: {', '.join(required)}.",
-        )
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            raise CohortError(
-                f"row {number} has {len(row)} cells, the header has {len(header)}",
-                where=path,
-                remedy=f"Every row needs one cell per column, separated by {_separator(path)}.",
-            )
-    return header, rows
-
-
-def _delimiter(path: Path) -> str:
-    return "," if path.suffix.lower() == ".csv" else "\t"
-
-
-def _separator(path: Path) -> str:
-    return "commas" if _delimiter(path) == "," else "tabs"
-
-
-def columns_of(header: list[str], rows: Rows, names: Sequence[str]) -> dict[str, list[str]]:
-    """Named columns; one that the table does not have is ``n/a`` throughout."""
-    columns = {}
-    for name in names:
-        if name in header:
-            at = header.index(name)
-            columns[name] = [row[at].strip() for row in rows]
-        else:
-            columns[name] = [MISSING[0]] * len(rows)
-    return columns
 
 
 def read_participants(path: Path) -> pd.DataFrame:
@@ -111,19 +54,22 @@ def participants_table(columns: dict[str, list[str]], *, where: Path) -> pd.Data
         )
     for identifier in table["participant_id"]:
         _require_id(identifier, "sub", where)
+    _refuse_case_collisions(table["participant_id"], where)
     _refuse_duplicates(table, ["participant_id"], lambda _: where)
     for participant_id, diagnosis in zip(table["participant_id"], table["diagnosis"], strict=True):
         if diagnosis not in DIAGNOSES:
-            described = "has no diagnosis" if diagnosis in MISSING else f"has {diagnosis!r}"
+            described = "has no diagnosis" if diagnosis in MISSING else f"has {shown(diagnosis)}"
             raise CohortError(
                 f"participant {participant_id} {described}",
                 where=where,
                 remedy=f"The column diagnosis must say {' or '.join(DIAGNOSES)} for everyone.",
             )
     age = table["age"].replace(OLDEST_IN_BIDS, OLDEST_IN_BIDS.rstrip("+"))
-    table["age_years"] = _numbers(age, table["participant_id"], lambda _: where)
+    table["age_years"] = _numbers(
+        age, table["participant_id"], lambda _: where, possible=_YEARS_OF_AGE
+    )
     table["sex"] = pd.Series([_sex(s, where) for s in table["sex"]], dtype="str")
-    table["scanner"] = table["scanner"].where(~table["scanner"].isin(MISSING))
+    table["scanner"] = _scanners(table, lambda _: where)
     table = table[["participant_id", "diagnosis", "age_years", "sex", "scanner"]]
     return table.sort_values("participant_id", ignore_index=True)
 
@@ -151,7 +97,7 @@ def sessions_table(
         _require_id(session, "ses", file_of(who))
     _refuse_duplicates(table, ["participant_id", "session_id"], file_of)
     names = table["participant_id"] + " " + table["session_id"]
-    days = _numbers(table["days_from_baseline"], names, file_of)
+    days = _numbers(table["days_from_baseline"], names, file_of, possible=_DAYS)
     for at in np.flatnonzero(days.isna() & (not undated_allowed))[:1]:
         raise CohortError(
             f"session {names.iloc[at]} has no days",
@@ -159,7 +105,7 @@ def sessions_table(
             remedy="Give days_from_baseline for every session, or take its row and files out.",
         )
     table["days_from_baseline"] = days
-    table["scanner"] = table["scanner"].where(~table["scanner"].isin(MISSING))
+    table["scanner"] = _scanners(table, file_of)
     order = ["participant_id", "days_from_baseline", "session_id"]
     columns_out = ["participant_id", "session_id", "days_from_baseline", "scanner"]
     return table[columns_out].sort_values(order, ignore_index=True)
@@ -179,14 +125,17 @@ def read_attacks(path: Path, *, participants: pd.DataFrame) -> pd.DataFrame:
         ~table["participant_id"].isin(participants["participant_id"]), "participant_id"
     ]
     if len(unknown):
+        who = shown(unknown.iloc[0]).strip("'")
         raise CohortError(
-            f"an attack belongs to {unknown.iloc[0]}, who is no participant of the cohort",
+            f"an attack belongs to {who}, who is no participant of the cohort",
             where=path,
             remedy="Correct the participant_id there or in the table of participants.",
         )
     _refuse_duplicates(table, ["participant_id", "attack_id"], lambda _: path)
     days = table["days_from_baseline"]
-    table["days_from_baseline"] = _numbers(days, table["participant_id"], lambda _: path)
+    table["days_from_baseline"] = _numbers(
+        days, table["participant_id"], lambda _: path, possible=_DAYS
+    )
     order = ["participant_id", "days_from_baseline"]
     return table[order].sort_values(order, ignore_index=True)
 
@@ -206,7 +155,9 @@ def _require_id(identifier: str, entity: str, where: Path) -> None:
         label_of(identifier, entity)
     except CohortError as error:
         raise CohortError(
-            f"{identifier!r} is {error.what}", where=where, remedy="Rename it there and on disk."
+            f"{shown(identifier)} is {error.what}",
+            where=where,
+            remedy="Rename it there and on disk.",
         ) from None
 
 
@@ -218,22 +169,61 @@ def _refuse_duplicates(table: pd.DataFrame, key: list[str], file_of: FileOf) -> 
         raise CohortError(f"{described} has two rows", where=where, remedy="Keep one of them.")
 
 
-def _numbers(text: pd.Series[str], names: pd.Series[str], file_of: FileOf) -> pd.Series[float]:
-    """Text to float64; missing is NaN. ``names``: whose number it is, participant first."""
-    missing = text.isin(MISSING)
-    numbers = pd.to_numeric(text.where(~missing), errors="coerce").astype(np.float64)
-    for at in np.flatnonzero(~missing & ~np.isfinite(numbers))[:1]:
+def _refuse_case_collisions(identifiers: pd.Series[str], where: Path) -> None:
+    """BIDS, "Case collision intolerance": on many disks such folders are one and the same."""
+    folded = identifiers.str.casefold()
+    twice = identifiers[folded.duplicated(keep=False) & ~identifiers.duplicated(keep=False)]
+    if len(twice):
         raise CohortError(
-            f"{text.name} of {names.iloc[at]} is {text.iloc[at]!r}, not a number",
+            f"{twice.iloc[0]} and {twice.iloc[1]} differ only in capital letters",
+            where=where,
+            remedy="Rename one of them, there and on disk.",
+        )
+
+
+def _numbers(
+    text: pd.Series[str], names: pd.Series[str], file_of: FileOf, *, possible: tuple[float, float]
+) -> pd.Series[float]:
+    """Text to float64; missing is NaN.
+
+    names : whose number it is, participant first. possible : lowest and highest.
+    """
+    missing = text.isin(MISSING)
+    plain = text.str.fullmatch(_DECIMAL_NUMBER)
+    numbers = pd.to_numeric(text.where(~missing & plain), errors="coerce").astype(np.float64)
+    low, high = possible
+    for at in np.flatnonzero(~missing & ~numbers.between(low, high))[:1]:
+        described = f"{text.name} of {names.iloc[at]} is {shown(text.iloc[at])}"
+        if np.isfinite(numbers.iloc[at]):
+            what = f"{described}: only {low:g} to {high:g} are possible"
+        else:
+            what = f"{described}, not a number"
+        raise CohortError(
+            what,
             where=file_of(names.iloc[at].split()[0]),
             remedy="Write a number with a decimal point, or n/a where it is unknown.",
         )
     return numbers
 
 
+def _scanners(table: pd.DataFrame, file_of: FileOf) -> pd.Series[str]:
+    """Names of scanners; missing where the cell says so, in the one way in which BIDS says it."""
+    scanners = table["scanner"]
+    for at in np.flatnonzero(scanners.str.casefold().isin(_MISSING_ELSEWHERE))[:1]:
+        who = str(table["participant_id"].iloc[at])
+        raise CohortError(
+            f"the scanner of {who} is {shown(scanners.iloc[at])}",
+            where=file_of(who),
+            remedy="Write n/a where it is unknown.",
+        )
+    return scanners.where(~scanners.isin(MISSING))
+
+
 def _sex(value: str, where: Path) -> str | None:
     if value in MISSING:
         return None
     if value.lower() not in SEX:
-        raise CohortError(f"the sex {value!r} is unknown", where=where, remedy="Write F, M or n/a.")
+        raise CohortError(
+            f"the sex {shown(value)} is unknown", where=where, remedy="Write F, M or n/a."
+        )
     return SEX[value.lower()]

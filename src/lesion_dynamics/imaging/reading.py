@@ -6,37 +6,25 @@
 
 from __future__ import annotations
 
-import gzip
-import struct
-import zlib
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from lesion_dynamics.errors import ScanError
-from lesion_dynamics.imaging.geometry import Affine, largest_corner_distance_mm, voxel_sizes_mm
+from lesion_dynamics.imaging.geometry import Affine, voxel_sizes_mm
 from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.imaging.nifti_header import NiftiHeader, read_nifti_header
+from lesion_dynamics.imaging.voxels import read_float32
 
-MAXIMUM_VOXELS = 1_000_000_000
-"""More voxels than any head scan has; a small file that claims more is damaged."""
+MAXIMUM_VOXELS = 2**29
+"""More voxels than any head scan has (0.25 mm over a whole head are 0.5 billion): 2 GiB as
+float32. A file that claims more is damaged."""
 
 _PLAUSIBLE_VOXEL_SIZE_MM = (0.05, 20.0)
-_FORM_DISAGREEMENT_MM = 0.5
-# nibabel raises each of these for some damaged header or voxel block.
-_UNREADABLE = (
-    EOFError, OSError, OverflowError, TypeError, ValueError, zlib.error, struct.error,
-    ImageFileError, HeaderDataError,
-)  # fmt: skip
-_NUMBERS = "iuf"  # integers and floats; colours and complex numbers are no intensities
 _MAXIMUM_DEFLATE_RATIO = 1100  # the format reaches 1032 (zlib.net, "Maximum Compression Factor")
-_ALLOWED_PADDING_BYTES = 4096  # some writers fill the last block of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,67 +132,16 @@ def read_probability(path: Path) -> Image:
 
 
 def _read_voxels(path: Path) -> tuple[NDArray[np.float32], Affine]:
-    image, header = _open(path)
-    try:
-        # Values beyond float32 become infinite; read_image refuses and counts those.
-        with np.errstate(over="ignore"):
-            if path.suffix == ".gz" and isinstance(image, nib.Nifti1Image):
-                voxels = _intact_gzip_voxels(path, type(image), header)
-            else:
-                voxels = np.asarray(image.dataobj, dtype=np.float32).reshape(header.shape)
-    except (*_UNREADABLE, MemoryError) as error:
-        raise ScanError(
-            "the file ends before its image does (truncated or damaged)",
-            where=path,
-            remedy="Copy or export the scan again, or leave this session out.",
-        ) from error
-    return voxels, header.affine
+    nifti, header = _open(path)
+    return read_float32(path, nifti, header.shape), header.affine
 
 
-def _intact_gzip_voxels(path: Path, kind: Any, header: Header) -> NDArray[np.float32]:
-    """Voxels of a ``.nii.gz``, read to the very end of the file.
-
-    gzip keeps its checksum behind the last byte; who stops at the last voxel never sees that
-    the file is damaged.
-    """
-    with gzip.open(path) as stream:
-        voxels = np.asarray(kind.from_stream(stream).dataobj, dtype=np.float32)
-        behind = len(stream.read(_ALLOWED_PADDING_BYTES + 1))
-    if behind > _ALLOWED_PADDING_BYTES:
-        raise ScanError(
-            "the file holds more voxels than its header claims",
-            where=path,
-            remedy="The header is damaged: export the scan again.",
-        )
-    return voxels.reshape(header.shape)
-
-
-def _open(path: Path) -> tuple[Any, Header]:
-    if not path.is_file():
-        raise ScanError(
-            "no such file", where=path, remedy="Restore the file, or leave this session out."
-        )
-    try:
-        image: Any = nib.load(path)
-        kind = np.dtype(image.get_data_dtype()).kind
-        shape = tuple(int(size) for size in image.shape)
-        affine = np.array(image.affine, dtype=np.float64)
-    except _UNREADABLE as error:
-        raise ScanError(
-            "not a readable NIfTI file (truncated, damaged, or another format)",
-            where=path,
-            remedy="Copy or export the scan again as .nii or .nii.gz.",
-        ) from error
-    if kind not in _NUMBERS:
-        raise ScanError(
-            "the voxels are colours or complex numbers, not intensities",
-            where=path,
-            remedy="Export the magnitude image as integers or floats.",
-        )
-    shape3 = _require_three_dimensions(shape, path)
-    _require_enough_bytes(image, shape3, path)
-    _require_possible_geometry(affine, path)
-    return image, Header(path, shape3, affine, _remarks(image, shape3, affine))
+def _open(path: Path) -> tuple[NiftiHeader, Header]:
+    nifti = read_nifti_header(path)
+    shape = _require_three_dimensions(nifti.shape, path)
+    _require_enough_bytes(nifti, shape, path)
+    _require_possible_geometry(nifti.affine, path)
+    return nifti, Header(path, shape, nifti.affine, _remarks(nifti))
 
 
 def _require_three_dimensions(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
@@ -217,7 +154,7 @@ def _require_three_dimensions(shape: tuple[int, ...], path: Path) -> tuple[int, 
             where=path,
             remedy="Give one 3D image per sequence; split a 4D series first (with fslsplit).",
         )
-    if int(np.prod(shape, dtype=np.int64)) > MAXIMUM_VOXELS:
+    if math.prod(shape) > MAXIMUM_VOXELS:
         raise ScanError(
             f"the header claims {' x '.join(map(str, shape))} voxels: no head scan is that large",
             where=path,
@@ -226,11 +163,11 @@ def _require_three_dimensions(shape: tuple[int, ...], path: Path) -> tuple[int, 
     return (shape[0], shape[1], shape[2])
 
 
-def _require_enough_bytes(image: Any, shape: tuple[int, int, int], path: Path) -> None:
+def _require_enough_bytes(nifti: NiftiHeader, shape: tuple[int, int, int], path: Path) -> None:
     """Refuse, before any voxel is read, a file far too small for what its header claims."""
-    claimed = int(np.prod(shape, dtype=np.int64)) * int(np.dtype(image.get_data_dtype()).itemsize)
-    densest = 1 if path.suffix == ".nii" else _MAXIMUM_DEFLATE_RATIO
-    if path.suffix in (".nii", ".gz") and path.stat().st_size * densest < claimed:
+    claimed = math.prod(shape) * nifti.dtype.itemsize
+    densest = _MAXIMUM_DEFLATE_RATIO if nifti.compressed else 1
+    if path.stat().st_size * densest < claimed:
         raise ScanError(
             f"the file is too small for the {' x '.join(map(str, shape))} voxels of its header"
             " (truncated or damaged)",
@@ -254,25 +191,8 @@ def _require_possible_geometry(affine: Affine, path: Path) -> None:
         )
 
 
-def _remarks(image: Any, shape: tuple[int, int, int], affine: Affine) -> tuple[str, ...]:
-    found = list(_remarks_on_forms(image.header, shape))
-    directions = affine[:3, :3] / np.array(voxel_sizes_mm(affine))
+def _remarks(nifti: NiftiHeader) -> tuple[str, ...]:
+    directions = nifti.affine[:3, :3] / np.array(voxel_sizes_mm(nifti.affine))
     if np.abs(directions.T @ directions - np.eye(3)).max() > 1e-3:
-        found.append("the voxel axes are not perpendicular")
-    return tuple(found)
-
-
-def _remarks_on_forms(header: Any, shape: tuple[int, int, int]) -> Iterator[str]:
-    if not isinstance(header, nib.Nifti1Header):
-        return
-    sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
-    if not sform_code and not qform_code:
-        yield "the header has no orientation: left and right are a guess"
-    if sform_code and qform_code:
-        try:
-            distance = largest_corner_distance_mm(shape, header.get_sform(), header.get_qform())
-        except (HeaderDataError, ValueError):
-            yield "the qform is damaged; sform is used"
-            return
-        if distance > _FORM_DISAGREEMENT_MM:
-            yield f"sform and qform disagree by up to {distance:.1f} mm; sform is used"
+        return (*nifti.form_remarks, "the voxel axes are not perpendicular")
+    return nifti.form_remarks

@@ -81,7 +81,7 @@ def scan_table(result: CheckResult, root: Path) -> pd.DataFrame:
 
 def exclusion_table(result: CheckResult) -> pd.DataFrame:
     """One row for every scan or participant left out; session_id is n/a for all sessions."""
-    rows = [(e.participant_id, e.session_id, e.failed, e.reason) for e in result.exclusions]
+    rows = [(e.participant_id, e.session_id, e.failed, e.explained) for e in result.exclusions]
     return pd.DataFrame(rows, columns=_EXCLUSION_COLUMNS)
 
 

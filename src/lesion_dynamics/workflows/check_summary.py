@@ -102,7 +102,7 @@ def _exclusions(result: CheckResult) -> Iterator[Any]:
         return
     table = _table("left out", "reason")
     for one in result.exclusions[:_LISTED]:
-        table.add_row(" ".join(filter(None, (one.participant_id, one.session_id))), one.reason)
+        table.add_row(" ".join(filter(None, (one.participant_id, one.session_id))), one.explained)
     yield table
     if len(result.exclusions) > _LISTED:
         yield f"{len(result.exclusions) - _LISTED} more in exclusions.tsv."

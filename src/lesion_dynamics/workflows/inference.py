@@ -14,7 +14,7 @@ import pandas as pd
 
 from lesion_dynamics.atomic_files import hash_of_file, require_writable_folder, write_json
 from lesion_dynamics.cohort.cohort import Cohort, Exclusion, Scan
-from lesion_dynamics.cohort.pixel_check import unusable_scans
+from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.longitudinal.measurements import FAILED, FILE_NAME, write_measurements
@@ -54,7 +54,7 @@ class InferenceResult:
             raise ScanError(
                 f"{len(self.failures)} scan(s) failed and stand in the table with their reason; "
                 f"{self.done + self.kept} are done",
-                where=f"{first.participant_id} {first.session_id}",
+                where=first.who,
                 remedy="Mend the files and start the same command again: the others are kept.",
             )
 
@@ -76,6 +76,7 @@ def run(settings: InferSettings) -> InferenceResult:
         settings.cohort,
         required_sequences=segmenter.required_sequences,
         optional_sequences=segmenter.optional_sequences,
+        masks_needed=False,
     )
     folder = settings.output / settings.cohort.name / version.folder_name
     refuse_outside_folder(folder)
@@ -84,17 +85,21 @@ def run(settings: InferSettings) -> InferenceResult:
     unusable = _unusable(tasks, settings)
     if len(unusable) == len(cohort.scans):
         raise ScanError(
-            f"no scan can be used; the first: {unusable[0].reason}",
-            where=f"{unusable[0].participant_id} {unusable[0].session_id}",
+            f"no scan can be used; the first: {unusable[0].explained}",
+            where=unusable[0].who,
             remedy="Mend the files, or name another cohort.",
         )
-    for exclusion in (*_broken(cohort), *unusable):
-        _LOG.warning("left out: %s", _described(exclusion))
+    for exclusion in (*cohort.exclusions, *unusable):
+        _LOG.warning("left out: %s", exclusion.line)
+    for mask in (*cohort.unused_masks, *_unusable_masks(tasks, settings)):
+        _LOG.warning("segmented all the same, without its reference mask: %s", mask.line)
     kept = len(rows)
     failures = [*_broken(cohort), *unusable]
     new_rows, failed = _segment(_without(tasks, unusable), version, settings)
     rows.update(new_rows)
     failures += failed
+    for failure in failed:  # the others were said before the work began
+        _LOG.warning("failed: %s", failure.line)
     result = InferenceResult(folder, folder / FILE_NAME, len(new_rows), kept, tuple(failures))
     _write_tables(result, rows, cohort, version)
     _report(result, version)
@@ -142,7 +147,13 @@ def _file_hashes(scan: Scan) -> dict[str, str]:
 
 def _unusable(tasks: Sequence[ParticipantTask], settings: InferSettings) -> list[Exclusion]:
     scans = [t.scan for task in tasks for t in task.scans if t.scan.key in task.due]
-    return unusable_scans(scans, processes=settings.executor.processes or cores())
+    processes = settings.executor.processes or cores()
+    return unusable_scans(scans, processes=processes, masks_needed=False)
+
+
+def _unusable_masks(tasks: Sequence[ParticipantTask], settings: InferSettings) -> list[Exclusion]:
+    scans = [t.scan for task in tasks for t in task.scans if t.scan.key in task.due]
+    return unusable_masks(scans, processes=settings.executor.processes or cores())
 
 
 def _without(
@@ -214,9 +225,10 @@ def _write_tables(
             "session_id": e.session_id,
             **shared,
             "status": FAILED,
-            "reason": e.reason,
+            "reason": e.explained,
         }
         for e in result.failures
+        if e.session_id is not None  # a participant whose sessions are unknown has no rows
     ]
     frame = pd.DataFrame(table).sort_values(["participant_id", "session_id"], ignore_index=True)
     write_measurements(result.measurements, frame)
@@ -224,7 +236,12 @@ def _write_tables(
     write_json(
         result.folder / "exclusions.json",
         [
-            {"participant_id": e.participant_id, "session_id": e.session_id, "reason": e.reason}
+            {
+                "participant_id": e.participant_id,
+                "session_id": e.session_id,
+                "reason": e.reason,
+                "remedy": e.remedy,
+            }
             for e in (
                 *cohort.exclusions,
                 *(f for f in result.failures if f not in cohort.exclusions),
@@ -242,9 +259,3 @@ def _report(result: InferenceResult, version: ModelVersion) -> None:
         len(result.failures),
         result.measurements,
     )
-    for failure in result.failures:
-        _LOG.warning("failed: %s", _described(failure))
-
-
-def _described(exclusion: Exclusion) -> str:
-    return f"{exclusion.participant_id} {exclusion.session_id or ''}: {exclusion.reason}"

@@ -85,7 +85,7 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
 def _reason(error: Exception) -> str:
     """Why a scan failed, for the table; a defect of the program also leaves its traceback."""
     if isinstance(error, UserError):
-        return f"{error.what} ({Path(error.where).name})"
+        return f"{error.what} ({Path(error.where).name}). {error.remedy}"
     _LOG.error("unexpected failure", exc_info=error)
     return f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 

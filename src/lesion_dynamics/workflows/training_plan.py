@@ -88,17 +88,12 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     unusable = unusable_scans(scans, processes=settings.processes or cores())
     if unusable:
         raise ScanError(
-            f"{len(unusable)} labelled scan(s) cannot be used; the first: {unusable[0].reason}",
-            where=f"{unusable[0].participant_id} {unusable[0].session_id}",
+            f"{len(unusable)} labelled scan(s) cannot be used; the first: {unusable[0].explained}",
+            where=unusable[0].who,
             remedy="Mend or remove the file; training needs every labelled scan to be sound.",
         )
     for exclusion in cohort.exclusions:
-        _LOG.info(
-            "left out: %s %s: %s",
-            exclusion.participant_id,
-            exclusion.session_id or "",
-            exclusion.reason,
-        )
+        _LOG.info("left out: %s", exclusion.line)
     initial = _initial_version(settings)
     split = _split(cohort, scans, settings)
     key = _training_key(scans, split, cohort, settings, initial, shapes)
