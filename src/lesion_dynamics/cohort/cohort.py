@@ -24,6 +24,8 @@ class Scan:
     reference_mask : manual or consensus mask on the FLAIR grid, if there is one.
     prepared : what was done to this scan before, where the layout says so scan by scan;
         None: what the cohort's settings say.
+    gradient_coefficients : file that describes the scanner's gradients, where their
+        non-linearity is to be corrected.
     """
 
     participant_id: str
@@ -31,6 +33,15 @@ class Scan:
     images: Mapping[str, Path]
     reference_mask: Path | None = None
     prepared: Prepared | None = None
+    gradient_coefficients: Path | None = None
+
+    @property
+    def input_files(self) -> dict[str, Path]:
+        """Every file that the prepared scan depends on, by name: what keys must hash."""
+        files = dict(sorted(self.images.items()))
+        if self.gradient_coefficients is not None:
+            files["gradient_coefficients"] = self.gradient_coefficients
+        return files
 
     @property
     def key(self) -> tuple[str, str]:

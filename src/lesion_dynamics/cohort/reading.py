@@ -7,6 +7,10 @@ from typing import Protocol
 
 from lesion_dynamics.cohort import bids_layout, open_ms_layout
 from lesion_dynamics.cohort.cohort import Cohort, CohortTables, Exclusion, Scan
+from lesion_dynamics.cohort.gradient_coefficients import (
+    require_coefficient_files,
+    with_gradient_coefficients,
+)
 from lesion_dynamics.cohort.scan_check import reason_of, require_usable_headers
 from lesion_dynamics.errors import CohortError, ScanError
 from lesion_dynamics.settings.cohort import CohortSettings
@@ -66,6 +70,7 @@ def read_cohort(
     required = tuple(dict.fromkeys(("FLAIR", *required_sequences)))
     optional = tuple(s for s in optional_sequences if s not in required)
     cohort_tables = read_tables(settings)
+    require_coefficient_files(settings.distortion)
     found, exclusions = _LAYOUTS[settings.layout].find_scans(
         settings, cohort_tables, required_sequences=required, optional_sequences=optional
     )
@@ -74,7 +79,7 @@ def read_cohort(
         prepared = settings.prepared if scan.prepared is None else scan.prepared
         try:
             require_usable_headers(scan, sequences_aligned=prepared.sequences_aligned)
-            scans.append(scan)
+            scans.append(with_gradient_coefficients(scan, cohort_tables, settings.distortion))
         except ScanError as error:
             reason = reason_of(error, settings.root)
             exclusions.append(Exclusion(scan.participant_id, scan.session_id, reason, failed=True))

@@ -112,13 +112,14 @@ def _look_up(
         members = list(grouped)
         scan_tasks: list[ScanTask] = []
         for scan, files in members:
-            inputs = {
+            inputs: dict[str, Any] = {
                 "files": files,
                 "prepared": (scan.prepared or settings.cohort.prepared).model_dump(),
                 "session_alignment": settings.cohort.session_alignment,
             }
             if settings.cohort.session_alignment != "none":
                 inputs["sessions_aligned_with"] = {s.session_id: f for s, f in members}
+                inputs["correct_drift"] = settings.cohort.distortion.correct_drift
             outputs = ScanOutputs.of(participant_id, scan.session_id, folder)
             key = scan_key(inputs, version)
             scan_tasks.append(ScanTask(scan, key, inputs, outputs))
@@ -135,7 +136,7 @@ def _look_up(
 
 
 def _file_hashes(scan: Scan) -> dict[str, str]:
-    return {name: hash_of_file(path) for name, path in sorted(scan.images.items())}
+    return {name: hash_of_file(path) for name, path in scan.input_files.items()}
 
 
 def _unusable(tasks: Sequence[ParticipantTask], settings: InferSettings) -> list[Exclusion]:
