@@ -28,6 +28,7 @@ from lesion_dynamics.records.derivatives import (
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 from lesion_dynamics.workflows.processes import cores, in_processes
+from lesion_dynamics.workflows.scan_geometry import write_scan_geometry
 
 _LOG = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ def _look_up(
                 "files": files,
                 "prepared": (scan.prepared or settings.cohort.prepared).model_dump(),
                 "session_alignment": settings.cohort.session_alignment,
+                "mni": settings.mni,
             }
             if settings.cohort.session_alignment != "none":
                 inputs["sessions_aligned_with"] = {s.session_id: f for s, f in members}
@@ -173,7 +175,7 @@ def _segment(
         processes=settings.executor.processes,
         description="segmenting participants",
         initializer=load_segmenter,
-        arguments=(version, settings.cohort, settings.executor.threads_per_process),
+        arguments=(version, settings.cohort, settings.mni, settings.executor.threads_per_process),
     ):
         for scan_task in done.item.scans:
             key = scan_task.scan.key
@@ -219,6 +221,7 @@ def _write_tables(
     ]
     frame = pd.DataFrame(table).sort_values(["participant_id", "session_id"], ignore_index=True)
     write_measurements(result.measurements, frame)
+    write_scan_geometry(result.folder, rows)
     write_dataset_description(result.folder, cohort=cohort.name, version=version)
     write_json(
         result.folder / "exclusions.json",
