@@ -33,7 +33,7 @@ _SPACING_MM = 2.0
 is smoother than the other there: an image that is interpolated shrinks against one that is
 not. Only the comparison is made on it."""
 _MARGIN_MM = 10.0
-_ITERATIONS = (40, 20)
+_ITERATIONS = (20, 8)
 """At twice the spacing and at the spacing; what is left after the rigid step is small."""
 _METRIC = "NCC 2x2x2"
 """The sessions share their contrast, and local correlation does not mind a bias field."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lesion_dynamics.cohort.cohort import Cohort
 from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.preprocessing.transform import Warp
@@ -57,13 +58,20 @@ def gradient_warp(image: Image, coefficients: Path) -> Warp:
     )
 
 
-def require_coefficients(coefficients: Path) -> None:
-    """Read the file once, to refuse it before anything is done.
+def require_usable_coefficients(cohort: Cohort) -> None:
+    """Read every coefficient file of a cohort, to refuse it before anything is done.
 
     Raises
     ------
     ConfigurationError : as :func:`gradient_warp`.
     """
+    for path in sorted({s.gradient_coefficients for s in cohort.scans} - {None}, key=str):
+        if path is not None:
+            require_coefficients(path)
+
+
+def require_coefficients(coefficients: Path) -> None:
+    """The same for one file."""
     _gradunwarp(coefficients)
 
 

@@ -40,8 +40,11 @@ _METRIC = "NCC 2x2x2"
 _AFFINE_ITERATIONS = (100, 60, 20)  # at 8, 4 and 2 mm
 _WARP_ITERATIONS = "60x40x20"
 _REGISTERED_AT_MM = 2
+_WRITTEN_AT_MM = 1
 _LESION_MARGIN_MM = 2.0
 """Around lesions: their dim border belongs to no tissue of the template either."""
+_FILL_WIDTH_MM = 4.0
+_NO_TISSUE = 1e-3
 _FLAIR_GREY, _FLAIR_WHITE, _FLAIR_FLUID = 1.2, 1.0, 0.2
 _LPS_RAS = np.array([-1.0, -1.0, 1.0])
 
@@ -153,7 +156,7 @@ def to_mni(
     Interpolated once, through MNI -> participant -> native. A mask goes as its share of each
     voxel with ``linear``, and is then cut at one half.
     """
-    grid = mni_template(1).brain
+    grid = mni_template(_WRITTEN_AT_MM).brain
     return resample_through(
         _as_share(image, interpolation),
         shape=grid.shape,
@@ -202,13 +205,30 @@ def _brain_and_what_counts(
     if lesions is not None and lesions.voxels.any():
         away = ndimage.distance_transform_edt(~on_own_grid(lesions), sampling=image.voxel_sizes_mm)
         counted = away > _LESION_MARGIN_MM
-    stripped = np.where(brain, image.voxels, 0).astype(np.float32)
+    stripped = _filled(np.where(brain, image.voxels, 0), brain & counted, brain & ~counted, image)
     place = scan.to_participant @ sequence.to_flair
     return (
         laid(image.with_voxels(stripped), place),
         laid(image.with_voxels(brain.astype(np.uint8)), place),
         laid(image.with_voxels(counted.astype(np.uint8)), place),
     )
+
+
+def _filled(
+    voxels: NDArray[Any], healthy: NDArray[np.bool_], ill: NDArray[np.bool_], grid: Image
+) -> NDArray[np.float32]:
+    """Lesions with the mean of the healthy tissue around them.
+
+    They do not count themselves, but the smoothing of coarse levels and the patches of the
+    metric would carry them across the border of the mask.
+    """
+    filled = voxels.astype(np.float32)
+    if ill.any():
+        width = [_FILL_WIDTH_MM / edge for edge in grid.voxel_sizes_mm]
+        near = ndimage.gaussian_filter(healthy.astype(np.float32), width)
+        mean = ndimage.gaussian_filter(np.where(healthy, filled, 0), width)
+        filled[ill] = (mean / np.maximum(near, _NO_TISSUE))[ill]
+    return filled
 
 
 def _warp(field: Any, grid: Image) -> Warp:

@@ -15,6 +15,7 @@ from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.preprocessing.resampling import ORDER, Interpolation, resample
 
 _SLAB_VOXELS = 1_000_000
+_SPLINE_REACH = 12  # voxels after which a border no longer shows in a cubic spline
 _MOST_ROUNDS = 60
 _INVERTED_MM = 1e-4
 
@@ -137,9 +138,12 @@ def _interpolated(
     if interpolation != "nearest":
         voxels = voxels.astype(np.float32, copy=False)
     order = ORDER[interpolation]
-    coefficients = voxels
-    if order > 1:
-        coefficients = ndimage.spline_filter(voxels, order, np.float32, mode="nearest")
+    coefficients, padded = voxels, 0
+    if order > 1:  # once, not again for every slab; padded as scipy pads for this border
+        padded = _SPLINE_REACH
+        coefficients = ndimage.spline_filter(
+            np.pad(voxels, padded, mode="edge"), order, np.float32, mode="nearest"
+        )
     result = np.zeros(shape, dtype=voxels.dtype)
     last = np.array(image.shape)[:, None] - 0.5
     to_index = np.linalg.inv(image.affine)
@@ -150,7 +154,7 @@ def _interpolated(
         nodes[0] += start
         index = _applied(to_index, moved(_applied(affine, nodes), steps))
         values = ndimage.map_coordinates(
-            coefficients, index, order=order, mode="nearest", prefilter=False
+            coefficients, index + padded, order=order, mode="nearest", prefilter=False
         )
         covered = ((index >= -0.5) & (index <= last)).all(axis=0)
         slab[...] = np.where(covered, values, 0).reshape(slab.shape)

@@ -19,6 +19,7 @@ from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.longitudinal.measurements import FAILED, FILE_NAME, write_measurements
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.records.derivatives import (
     ScanOutputs,
     finished_row,
@@ -77,6 +78,7 @@ def run(settings: InferSettings) -> InferenceResult:
         required_sequences=segmenter.required_sequences,
         optional_sequences=segmenter.optional_sequences,
     )
+    require_usable_coefficients(cohort)
     folder = settings.output / settings.cohort.name / version.folder_name
     require_writable_folder(folder)
     rows, tasks = _look_up(cohort, version, folder, settings)
