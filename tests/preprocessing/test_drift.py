@@ -120,6 +120,6 @@ def test_a_known_residual_is_taken_out_about_its_centre() -> None:
     residual[:3, :3] = np.diag(np.log([1.01, 1.02, 0.99]))
     centre = np.array([5.0, -20.0, 10.0])
     found = taken_out(residual, SECOND, centre=centre)
-    point = np.linalg.inv(SECOND) @ np.append(centre + [1.01, 2.04, -0.99], 1)
-    np.testing.assert_allclose((found @ point)[:3], centre + [1.0, 2.0, -1.0], atol=1e-9)
+    point = np.linalg.inv(SECOND) @ np.append(centre + np.array([1.01, 2.04, -0.99]), 1)
+    np.testing.assert_allclose((found @ point)[:3], centre + np.array([1, 2, -1]), atol=1e-9)
     np.testing.assert_allclose(stretch_of(residual), residual[:3, :3])
