@@ -9,10 +9,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data study test lint bench-statistics null-simulation ui clean
+.PHONY: help setup data study test lint bench-statistics bench-preprocessing null-simulation ui clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
 
 setup: $(READY) ## prepare .venv with the tested versions
 
@@ -43,6 +43,9 @@ lint: $(READY) ## ruff and mypy
 
 bench-statistics: $(READY) ## time the statistics, ratios against statsmodels and scipy
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_statistics.py
+
+bench-preprocessing: $(READY) ## time the preprocessing of a 1 mm session step by step, peak memory
+	$(BIN)/python benchmarks/bench_preprocessing.py
 
 null-simulation: $(READY) ## false-positive rates and coverage over 5,000 simulated cohorts (half an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/null_simulation.py --cohorts 5000

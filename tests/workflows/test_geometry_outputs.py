@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +19,7 @@ from lesion_dynamics.longitudinal.measurements import read_measurements
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing import drift, mni
 from lesion_dynamics.workflows import inference
+from lesion_dynamics.workflows.processes import Done
 
 FOLDER = "derivatives/study/lesion-segmenter-v1"
 SPACE = "space-MNI152NLin2009aSym"
@@ -44,10 +47,24 @@ def place(
     return Workplace(folder, folder / "data")
 
 
+def in_this_process(
+    function: Callable[..., Any],
+    tasks: list[Any],
+    *,
+    initializer: Callable[..., None],
+    arguments: tuple[Any, ...],
+    **_: object,
+) -> Iterator[Done]:
+    initializer(*arguments)
+    for task in tasks:
+        yield Done(task, function(task), None)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def coarse() -> object:
-    """In this process: seconds instead of minutes."""
+def coarse() -> Iterator[None]:
+    """In this process, on coarse grids: seconds instead of minutes."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "in_processes", in_this_process)
         patch.setattr(mni, "_REGISTERED_AT_MM", 6)
         patch.setattr(mni, "_WRITTEN_AT_MM", 3)
         patch.setattr(mni, "_WARP_ITERATIONS", "5x2")
@@ -129,7 +146,7 @@ def test_a_bad_coefficient_file_is_refused_before_anything_is_done(
 
     (tmp_path / "site.grad").write_text("nothing", encoding="utf-8")
     settings = place.inference(
-        f"cohort.distortion.gradient_coefficients={{any: '{tmp_path / 'site.grad'}'}}"
+        f"+cohort.distortion.gradient_coefficients.any={tmp_path / 'site.grad'}"
     )
     with pytest.raises(ConfigurationError, match="no usable file of gradient coefficients"):
         inference.run(settings)
