@@ -1,4 +1,4 @@
-"""How long preprocessing takes: python benchmarks/bench_preprocessing.py (make bench-preprocessing).
+"""How long preprocessing takes: python benchmarks/bench_preprocessing.py.
 
 One session of the phantom with FLAIR and T1w at 1 mm in a field of view of 176 x 240 x 256.
 Every step runs in a process of its own, so that its peak memory is its own; "alternative" rows
