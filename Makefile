@@ -12,7 +12,7 @@ export PYTHONWARNINGS ?= ignore
 .PHONY: help setup data study baseline test lint bench-statistics bench-check bench-preprocessing bench-training test-kill null-simulation ui clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
 
 setup: $(READY) ## prepare .venv with the tested versions
 
@@ -51,6 +51,9 @@ test-kill: $(READY) ## kill one training 20 times; its final weights must be tho
 	$(BIN)/python benchmarks/kill_training.py --kills 20
 bench-check: $(READY) ## time the check of 10,000 participants by tables and headers
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_check.py --participants 10000
+
+bench-preprocessing: $(READY) ## time the preprocessing of a 1 mm session step by step, peak memory
+	$(BIN)/python benchmarks/bench_preprocessing.py
 
 null-simulation: $(READY) ## false-positive rates and coverage over 5,000 simulated cohorts (half an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/null_simulation.py --cohorts 5000

@@ -10,7 +10,12 @@ from hypothesis.extra import numpy as hnp
 from lesion_dynamics.errors import OutputError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.reading import read_image, read_mask, read_probability
-from lesion_dynamics.imaging.writing import write_intensities, write_mask, write_probability
+from lesion_dynamics.imaging.writing import (
+    write_displacement,
+    write_intensities,
+    write_mask,
+    write_probability,
+)
 
 PROBABILITY_STEP = 1 / 255
 
@@ -90,3 +95,18 @@ def test_a_failed_write_leaves_neither_a_new_file_nor_a_broken_old_one(tmp_path,
         write_mask(tmp_path / "a.nii.gz", mask.with_voxels(mask.voxels * 0))
     assert (tmp_path / "a.nii.gz").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.nii.gz"]
+
+
+def test_a_displacement_field_is_read_by_itk_in_its_own_convention(tmp_path):
+    import SimpleITK as sitk
+
+    field = np.random.default_rng(0).normal(0, 3, (4, 5, 6, 3)).astype(np.float32)
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = [-7, 3, 11]
+    write_displacement(tmp_path / "xfm.nii.gz", field, affine)
+    read = sitk.ReadImage(tmp_path / "xfm.nii.gz", sitk.sitkVectorFloat64)
+    transform = sitk.DisplacementFieldTransform(read)
+    lps = np.array([-1.0, -1.0, 1.0])
+    point = (affine @ [1, 2, 3, 1])[:3]
+    found = np.array(transform.TransformPoint(tuple(point * lps))) * lps
+    np.testing.assert_allclose(found, point + field[1, 2, 3], atol=1e-5)

@@ -36,3 +36,19 @@ def test_floating_point_noise_in_the_affine_does_not_change_a_volume():
     second = Image(voxels=voxels, affine=np.diag([0.1, 0.3, 0.1, 1]) * (1 + 1e-12))
     assert measure(first, connectivity=6) == measure(second, connectivity=6)
     assert measure(first, connectivity=6).lesion_volume_mm3 == pytest.approx(1.029)
+
+
+def test_a_corrected_distortion_scales_volumes_as_a_number_or_voxel_by_voxel() -> None:
+    voxels = np.zeros((6, 6, 6), dtype=np.uint8)
+    voxels[0, 0, :2] = 1
+    voxels[4, 4, :3] = 1
+    mask = Image(voxels, np.diag([1.0, 2.0, 3.0, 1.0]))
+    halved = measure(mask, connectivity=26, volume_scale=0.5)
+    assert halved.lesion_volume_mm3 == 5 * 6 * 0.5
+    assert halved.largest_lesion_volume_mm3 == 3 * 6 * 0.5
+    scale = np.ones(voxels.shape)
+    scale[0] = 2.0
+    uneven = measure(mask, connectivity=26, volume_scale=scale)
+    assert uneven.lesion_volume_mm3 == 2 * 6 * 2.0 + 3 * 6
+    assert uneven.largest_lesion_volume_mm3 == 2 * 6 * 2.0
+    assert uneven.lesion_count == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from scipy import ndimage
 
 from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.preprocessing import sessions
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,3 +59,13 @@ def tissue(brain: Image) -> np.ndarray:
     """Voxels well inside the brain."""
     inside: np.ndarray = ndimage.binary_erosion(brain.voxels > 0, iterations=2)
     return inside
+
+
+@pytest.fixture(scope="module")
+def no_drift() -> Iterator[None]:
+    """Leave out the affine step between sessions, which takes most of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sessions, "residual_maps", lambda images, *_, **__: [np.zeros((4, 4)) for _ in images]
+        )
+        yield

@@ -122,3 +122,25 @@ def test_a_t1w_is_laid_on_its_flair_as_upstream_laid_it(settings: PreprocessingS
     t1w_from_flair = itk_transform(folder / "study1_T1W_intrastudy_to_FLAIR.txt")
     ours = np.linalg.inv(scan.sequences["T1w"].to_flair)
     assert displacement(ours, t1w_from_flair, scan.brain_mask) <= 1.0
+
+
+def test_a_participant_whose_first_session_lacks_a_t1w_goes_through(
+    settings: PreprocessingSettings,
+) -> None:
+    folder = RAW / "patient03"
+    assert not (folder / "study1_T1W.nii.gz").exists()
+    first = prepared_flair("patient03", 1, settings)
+    images = {"FLAIR": folder / "study2_FLAIR.nii.gz", "T1w": folder / "study2_T1W.nii.gz"}
+    second = prepare_scan(Scan("sub-03", "ses-02", images), Prepared(), settings=settings)
+    assert (sorted(first.sequences), sorted(second.sequences)) == (["FLAIR"], ["FLAIR", "T1w"])
+    t1w_from_flair = itk_transform(folder / "study2_T1W_intrastudy_to_FLAIR.txt")
+    ours = np.linalg.inv(second.sequences["T1w"].to_flair)
+    assert displacement(ours, t1w_from_flair, second.brain_mask) <= 1.0
+    aligned = align_sessions([first, second], settings=settings.registration)
+    swapped = align_sessions([second, first], settings=settings.registration)[::-1]
+    for one, other in zip(aligned, swapped, strict=True):
+        moved_by = displacement(one.to_participant, other.to_participant, one.brain_mask)
+        assert moved_by < 0.1
+        # Two clinical scans of one head differ by some tenths of a percent.
+        assert one.drift is not None
+        assert np.abs(one.drift.scale_percent).max() < 1.5

@@ -89,6 +89,14 @@ def test_every_knob_is_alive(brain: Image, moved: Image, settings: Preprocessing
     assert 0 < displacement(usual, other, brain) < 0.3
 
 
+def test_coarse_levels_may_be_left_out_but_not_all(brain: Image) -> None:
+    shifted = Image(brain.voxels, motion([0, 0, 0], [1.5, -1.0, 0.5]) @ brain.affine)
+    found = registered(brain, shifted, RegistrationSettings(iterations=(0, 40, 10)))
+    assert displacement(found, motion([0, 0, 0], [1.5, -1.0, 0.5]), brain) < 0.1
+    with pytest.raises(ValueError, match="at least one iteration"):
+        RegistrationSettings(iterations=(0, 0))
+
+
 def test_only_the_brain_counts(brain: Image, moved: Image, settings: PreprocessingSettings) -> None:
     def with_neck(image: Image, place: int) -> Image:
         voxels = image.voxels.copy()

@@ -16,6 +16,9 @@ from lesion_dynamics.preprocessing.rigid_motion import mean_motion
 from lesion_dynamics.preprocessing.sessions import align_sessions
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings, RegistrationSettings
 
+pytestmark = pytest.mark.usefixtures("no_drift")
+"""What is left after the rigid step has tests of its own."""
+
 MOVED = motion([4.0, -3.0, 6.0], [5.0, -4.0, 3.0])
 OTHER = motion([-2.0, 5.0, 1.0], [-3.0, 2.0, 6.0])
 

@@ -41,6 +41,8 @@ class Scan:
         None: what the cohort's settings say.
     choices : for each sequence that had several candidates, which was taken and why.
     remarks : doubts about headers that stop nothing, each with its sequence.
+    gradient_coefficients : file that describes the scanner's gradients, where their
+        non-linearity is to be corrected.
     """
 
     participant_id: str
@@ -50,6 +52,15 @@ class Scan:
     prepared: Prepared | None = None
     choices: tuple[SequenceChoice, ...] = ()
     remarks: tuple[str, ...] = ()
+    gradient_coefficients: Path | None = None
+
+    @property
+    def input_files(self) -> dict[str, Path]:
+        """Every file that the prepared scan depends on, by name: what keys must hash."""
+        files = dict(sorted(self.images.items()))
+        if self.gradient_coefficients is not None:
+            files["gradient_coefficients"] = self.gradient_coefficients
+        return files
 
     @property
     def key(self) -> tuple[str, str]:

@@ -8,6 +8,10 @@ from typing import Protocol
 
 from lesion_dynamics.cohort import bids_layout, manifest_layout, open_ms_layout
 from lesion_dynamics.cohort.cohort import Cohort, CohortTables, Exclusion, Scan
+from lesion_dynamics.cohort.gradient_coefficients import (
+    require_coefficient_files,
+    with_gradient_coefficients,
+)
 from lesion_dynamics.cohort.scan_check import (
     exclusion_of,
     remarks_of,
@@ -94,7 +98,8 @@ def read_cohort(
         except ScanError as error:
             exclusions.append(failed(scan, error, settings))
             continue
-        kept = replace(scan, remarks=remarks_of(headers))
+        kept = with_gradient_coefficients(scan, cohort_tables, settings.distortion)
+        kept = replace(kept, remarks=remarks_of(headers))
         try:
             require_usable_mask_header(scan, headers["FLAIR"])
             scans.append(kept)
@@ -119,6 +124,7 @@ def find_scans(
     # FLAIR defines the grid of a scan, so no scan goes without.
     required = tuple(dict.fromkeys(("FLAIR", *required_sequences)))
     optional = tuple(s for s in optional_sequences if s not in required)
+    require_coefficient_files(settings.distortion)
     return _LAYOUTS[settings.layout].find_scans(
         settings, cohort_tables, required_sequences=required, optional_sequences=optional
     )

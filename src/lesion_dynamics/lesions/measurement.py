@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.lesions.operating_point import label_lesions
@@ -24,21 +25,30 @@ class LesionMeasurement:
     largest_lesion_volume_mm3: float
 
 
-def measure(mask: Image, *, connectivity: Connectivity) -> LesionMeasurement:
+def measure(
+    mask: Image,
+    *,
+    connectivity: Connectivity,
+    volume_scale: NDArray[np.float64] | float = 1.0,
+) -> LesionMeasurement:
     """Measure a mask as it is: no lesion is dropped here.
 
     Parameters
     ----------
     mask : nonzero = lesion; a voxel counts ``|det(affine[:3, :3])|`` mm3.
+    volume_scale : true volume over that, a number or one a voxel, where a distortion of the
+        scanner is corrected.
     """
     labels, count = label_lesions(mask.voxels, connectivity=connectivity)
     if count == 0:
         return LesionMeasurement(0.0, 0, 0.0)
-    voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    weights = None
+    if isinstance(volume_scale, np.ndarray):
+        weights, volume_scale = volume_scale.ravel(), 1.0
+    voxels = np.bincount(labels.ravel(), weights=weights, minlength=count + 1)[1:]
+    voxel_mm3 = mask.voxel_volume_mm3 * volume_scale
     return LesionMeasurement(
-        lesion_volume_mm3=round(float(voxels.sum()) * mask.voxel_volume_mm3, VOLUME_DECIMALS),
+        lesion_volume_mm3=round(float(voxels.sum()) * voxel_mm3, VOLUME_DECIMALS),
         lesion_count=count,
-        largest_lesion_volume_mm3=round(
-            float(voxels.max()) * mask.voxel_volume_mm3, VOLUME_DECIMALS
-        ),
+        largest_lesion_volume_mm3=round(float(voxels.max()) * voxel_mm3, VOLUME_DECIMALS),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lesion_dynamics.cohort.cohort import Scan
@@ -11,10 +13,11 @@ from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.reading import read_image
 from lesion_dynamics.preprocessing.bias_field import find_bias_field, without_bias_field
 from lesion_dynamics.preprocessing.brain_mask import brain_of
+from lesion_dynamics.preprocessing.gradient_distortion import gradient_warp
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan, PreparedSequence
 from lesion_dynamics.preprocessing.registration import rigid_registration, start_of_same_session
-from lesion_dynamics.preprocessing.resampling import resample
 from lesion_dynamics.preprocessing.rigid_motion import inverse
+from lesion_dynamics.preprocessing.transform import Warp, resample_through
 from lesion_dynamics.settings.cohort import Prepared
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings
 
@@ -24,6 +27,8 @@ def prepare_scan(
 ) -> PreparedScan:
     """Brain mask from the FLAIR, other sequences registered to it, bias fields out.
 
+    Where the scan names gradient coefficients, every transform is between true places.
+
     prepared : what was done to the cohort's scans before; the scan's own word goes first.
 
     Raises
@@ -32,54 +37,64 @@ def prepare_scan(
     """
     before = scan.prepared or prepared
     images = {name: read_image(path) for name, path in scan.images.items()}
-    flair = images["FLAIR"]
+    warps = {name: _gradient_warp(scan, image) for name, image in images.items()}
+    flair = PreparedSequence(images["FLAIR"], np.eye(4), gradient_warp=warps["FLAIR"])
     try:
-        brain = brain_of(flair, skull_stripped=before.skull_stripped)
+        brain = brain_of(flair.image, skull_stripped=before.skull_stripped)
         sequences: dict[str, PreparedSequence] = {}
         for name, image in images.items():
-            to_flair = np.eye(4)
+            raw = PreparedSequence(image, np.eye(4), gradient_warp=warps[name])
             if name != "FLAIR" and not before.sequences_aligned:
-                to_flair = _registered_to_flair(flair, brain, image, settings=settings)
-            sequences[name] = _without_bias(
-                image, brain, to_flair, before=before, settings=settings
-            )
+                to_flair = _registered_to_flair(flair, brain, raw, settings=settings)
+                raw = replace(raw, to_flair=to_flair)
+            sequences[name] = _without_bias(raw, brain, flair, before=before, settings=settings)
     except ScanError as error:
         where = f"{' '.join(scan.key)} {error.where}"
         raise ScanError(error.what, where=where, remedy=error.remedy) from error
     return PreparedScan(sequences=sequences, brain_mask=brain, to_participant=np.eye(4))
 
 
+def _gradient_warp(scan: Scan, image: Image) -> Warp | None:
+    if scan.gradient_coefficients is None:
+        return None
+    return gradient_warp(image, scan.gradient_coefficients)
+
+
 def _registered_to_flair(
-    flair: Image, brain: Image, image: Image, *, settings: PreprocessingSettings
+    flair: PreparedSequence,
+    brain: Image,
+    raw: PreparedSequence,
+    *,
+    settings: PreprocessingSettings,
 ) -> Affine:
+    true_brain = flair.at_true_places(brain, interpolation="nearest")
+    true_image = raw.undistorted()
     image_from_flair = rigid_registration(
-        flair,
-        image,
+        flair.undistorted(),
+        true_image,
         settings=settings.registration,
-        start=start_of_same_session(brain, image),
-        fixed_brain=brain,
+        start=start_of_same_session(true_brain, true_image),
+        fixed_brain=true_brain,
     )
     return inverse(image_from_flair)
 
 
 def _without_bias(
-    image: Image,
+    raw: PreparedSequence,
     brain: Image,
-    to_flair: Affine,
+    flair: PreparedSequence,
     *,
     before: Prepared,
     settings: PreprocessingSettings,
 ) -> PreparedSequence:
     if before.bias_corrected or not settings.bias_field.enabled:
-        return PreparedSequence(image=image, to_flair=to_flair)
-    own_brain = resample(
+        return raw
+    own_brain = resample_through(
         brain,
-        shape=image.shape,
-        affine=image.affine,
-        image_from_target=to_flair,
+        shape=raw.image.shape,
+        affine=raw.image.affine,
+        steps=(*raw.steps_to_true, raw.to_flair, *flair.steps_from_true),
         interpolation="nearest",
     )
-    log_field = find_bias_field(image, own_brain, settings=settings.bias_field)
-    return PreparedSequence(
-        image=without_bias_field(image, log_field), to_flair=to_flair, log_bias_field=log_field
-    )
+    log_field = find_bias_field(raw.image, own_brain, settings=settings.bias_field)
+    return replace(raw, image=without_bias_field(raw.image, log_field), log_bias_field=log_field)

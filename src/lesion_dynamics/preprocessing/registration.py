@@ -1,4 +1,4 @@
-"""Rigid registration by greedy (normalised mutual information).
+"""Rigid and affine registration by greedy.
 
 Yushkevich et al. 2016, doi 10.1016/j.jalz.2016.06.440; the wheel picsl-greedy.
 """
@@ -6,16 +6,19 @@ Yushkevich et al. 2016, doi 10.1016/j.jalz.2016.06.440; the wheel picsl-greedy.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.preprocessing.native_output import native_output_silenced
-from lesion_dynamics.preprocessing.rigid_motion import nearest_rigid
+from lesion_dynamics.preprocessing.rigid_motion import inverse, nearest_rigid
 from lesion_dynamics.settings.preprocessing import RegistrationSettings
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -27,6 +30,9 @@ scalp, jaw and neck, which move by themselves, are out of it."""
 _COVERED = 0.7
 """Share of the brain that a sequence of the same session must cover by its header, before
 that header is believed as the start of the registration."""
+
+_SMALLEST_HEAD = 0.4
+"""Volume of the moving head over that of the fixed one, below which a map is a failure."""
 
 
 def rigid_registration(
@@ -54,31 +60,119 @@ def rigid_registration(
     ------
     ScanError : greedy does not converge to a rigid motion.
     """
+    matrix = _affine_by_greedy(
+        f"-dof 6 -m {settings.metric} -n {_levels(settings.iterations)}",
+        fixed=fixed,
+        moving=moving,
+        start=start,
+        masks={"-gm": with_margin(fixed_brain)},
+    )
+    if abs(np.linalg.det(matrix[:3, :3]) - 1.0) > 1e-2:
+        raise not_registered("the motion found is not rigid")
+    return nearest_rigid(start @ matrix)
+
+
+def affine_registration(
+    fixed: Image,
+    moving: Image,
+    *,
+    metric: str,
+    iterations: Sequence[int],
+    start: Affine,
+    masks: Mapping[str, Image],
+) -> Affine:
+    """The affine map (12 degrees of freedom) that brings ``moving`` onto ``fixed``.
+
+    Parameters
+    ----------
+    metric : as greedy names it, ``NMI`` or ``NCC 2x2x2``.
+    start : (4, 4) first guess of what is returned.
+    masks : greedy's option (``-gm``: on the grid of `fixed`; ``-mm``: of `moving`) to the
+        mask of what counts.
+
+    Returns
+    -------
+    (4, 4), fixed world to moving world (RAS+ mm).
+
+    Raises
+    ------
+    ScanError : greedy does not converge, or to something that is no head any more.
+    """
+    matrix = _affine_by_greedy(
+        f"-dof 12 -m {metric} -n {_levels(iterations)}",
+        fixed=fixed,
+        moving=moving,
+        start=start,
+        masks=masks,
+    )
+    found = start @ matrix
+    if not _SMALLEST_HEAD < np.linalg.det(found[:3, :3]) < 1 / _SMALLEST_HEAD:
+        raise not_registered("the map found shrinks or swells the head beyond belief")
+    return np.asarray(found, dtype=np.float64)
+
+
+def _affine_by_greedy(
+    options: str, *, fixed: Image, moving: Image, start: Affine, masks: Mapping[str, Image]
+) -> Affine:
+    found = run_greedy(
+        f"-a {options} -ia-identity", ("found",),
+        # Greedy takes no first guess from memory, so the moving image is laid there instead.
+        fixed=fixed, moving=laid(moving, inverse(start)),
+        masks={
+            option: laid(mask, inverse(start)) if option == "-mm" else mask
+            for option, mask in masks.items()
+        },
+    )["found"]  # fmt: skip
+    matrix = np.array(found, dtype=np.float64)
+    if not np.isfinite(matrix).all():
+        raise not_registered("the map found is not finite")
+    return matrix
+
+
+def run_greedy(
+    options: str, wanted: Sequence[str], *, fixed: Image, moving: Image, masks: Mapping[str, Image]
+) -> dict[str, Any]:
+    """Run greedy on images in memory; one thread and a fixed seed give the same answer again.
+
+    wanted : names of outputs; the first is that of ``-o``, any other stands in `options`.
+
+    Raises
+    ------
+    ScanError : greedy fails.
+    """
     from picsl_greedy import Greedy3D
 
-    # Greedy takes no first guess from memory, so the moving image is laid there instead.
-    laid_at_start = Image(voxels=moving.voxels, affine=np.linalg.inv(start) @ moving.affine)
     greedy = Greedy3D()
     printed = io.StringIO()
-    levels = "x".join(str(count) for count in settings.iterations)
+    inputs = {"fixed": to_sitk(fixed), "moving": to_sitk(moving)}
+    given = ""
+    for option, mask in masks.items():
+        name = f"mask{option.removeprefix('-')}"
+        inputs[name] = to_sitk(mask)
+        given += f"{option} {name} "
     try:
         with native_output_silenced():
             greedy.execute(
-                f"-i fixed moving -a -dof 6 -m {settings.metric} -n {levels} -ia-identity "
-                f"-gm region -o found -seed {_SEED} -threads 1 -V 0",
-                fixed=to_sitk(fixed),
-                moving=to_sitk(laid_at_start),
-                region=to_sitk(_with_margin(fixed_brain)),
-                found=None,
+                f"-i fixed moving {options} {given}-o {wanted[0]} -seed {_SEED} -threads 1 -V 0",
+                **inputs,
+                **dict.fromkeys(wanted),
                 out=printed,
                 err=printed,
             )
-        matrix = np.array(greedy["found"], dtype=np.float64)
+        return {name: greedy[name] for name in wanted}
     except (RuntimeError, KeyError) as error:
-        raise _not_registered(f"greedy says {str(error).splitlines()[0]}") from error
-    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3]) - 1.0) > 1e-2:
-        raise _not_registered("the motion found is not rigid")
-    return nearest_rigid(start @ matrix)
+        raise not_registered(f"greedy says {str(error).splitlines()[0]}") from error
+
+
+def laid(image: Image, motion: Affine) -> Image:
+    """The same voxels at another place: what lay at p lies at ``motion`` p."""
+    return Image(voxels=image.voxels, affine=motion @ image.affine)
+
+
+def _levels(iterations: Sequence[int]) -> str:
+    """Greedy's wording; levels left out at the coarse end are not named, for it crashes there."""
+    first = next(index for index, count in enumerate(iterations) if count > 0)
+    return "x".join(str(count) for count in iterations[first:])
 
 
 def start_of_same_session(flair_brain: Image, sequence: Image) -> Affine:
@@ -104,7 +198,7 @@ def start_of_same_session(flair_brain: Image, sequence: Image) -> Affine:
 def start_of_other_session(fixed_brain: Image, moving_brain: Image) -> Affine:
     """First guess between sessions: the shift that lays one brain's centre onto the other's."""
     start = np.eye(4)
-    start[:3, 3] = _centre_of_mass(moving_brain) - _centre_of_mass(fixed_brain)
+    start[:3, 3] = centre_of_mass(moving_brain) - centre_of_mass(fixed_brain)
     return start
 
 
@@ -121,18 +215,21 @@ def to_sitk(image: Image) -> sitk.Image:
     return converted
 
 
-def _with_margin(brain: Image) -> Image:
+def with_margin(brain: Image) -> Image:
+    """The brain mask and 5 mm around it."""
     outside = brain.voxels == 0
     distance = ndimage.distance_transform_edt(outside, sampling=brain.voxel_sizes_mm)
     return brain.with_voxels((distance <= _BRAIN_MARGIN_MM).astype(np.uint8))
 
 
-def _centre_of_mass(mask: Image) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def centre_of_mass(mask: Image) -> NDArray[np.float64]:
+    """Middle of a mask, (3,) in its world."""
     centre = np.argwhere(mask.voxels > 0).mean(axis=0)
     return np.asarray(mask.affine[:3, :3] @ centre + mask.affine[:3, 3], dtype=np.float64)
 
 
-def _not_registered(what: str) -> ScanError:
+def not_registered(what: str) -> ScanError:
+    """The error of a registration that came to nothing."""
     return ScanError(
         f"the images could not be registered: {what}",
         where="registration",

@@ -13,7 +13,7 @@ from lesion_dynamics.imaging.image import Image
 
 Interpolation = Literal["linear", "nearest", "cubic"]
 _Order = Literal[0, 1, 3]
-_ORDER: dict[Interpolation, _Order] = {"nearest": 0, "linear": 1, "cubic": 3}
+ORDER: dict[Interpolation, _Order] = {"nearest": 0, "linear": 1, "cubic": 3}
 _WHOLE_VOXELS = 1e-4
 """Voxel coordinates this close to whole numbers are copied, not interpolated."""
 
@@ -47,7 +47,7 @@ def resample(
         voxels = voxels.astype(np.float32, copy=False)
     shifted = _copied(voxels, shape, voxel_from_voxel)
     if shifted is None:
-        shifted = _interpolated(voxels, shape, voxel_from_voxel, _ORDER[interpolation])
+        shifted = _interpolated(voxels, shape, voxel_from_voxel, ORDER[interpolation])
     return Image(voxels=shifted, affine=np.array(affine, dtype=np.float64))
 
 

@@ -1,4 +1,4 @@
-"""The sessions of a participant in one unbiased space: rigid, in the middle of all of them.
+"""The sessions of a participant in one unbiased space, in the middle of all of them.
 
 Reuter et al. 2012, doi 10.1016/j.neuroimage.2012.02.084: a space that favours no session.
 """
@@ -8,13 +8,20 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lesion_dynamics.imaging.geometry import Affine
-from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
-from lesion_dynamics.preprocessing.registration import rigid_registration, start_of_other_session
+from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.preprocessing.drift import residual_maps, stretch_of, taken_out
+from lesion_dynamics.preprocessing.prepared_scan import Drift, PreparedScan
+from lesion_dynamics.preprocessing.registration import (
+    centre_of_mass,
+    rigid_registration,
+    start_of_other_session,
+)
 from lesion_dynamics.preprocessing.rigid_motion import inverse, mean_motion, positions
 from lesion_dynamics.settings.preprocessing import RegistrationSettings
 
@@ -24,26 +31,64 @@ square. Of more sessions, each is registered to the sharpest one only."""
 
 
 def align_sessions(
-    scans: Sequence[PreparedScan], *, settings: RegistrationSettings
+    scans: Sequence[PreparedScan],
+    *,
+    settings: RegistrationSettings,
+    correct_drift: bool = False,
 ) -> list[PreparedScan]:
-    """The same scans with `to_participant` set, in the order given.
+    """The same scans with `to_participant` and `drift` set, in the order given.
 
     Pairs of FLAIRs are registered in both directions and the two answers are averaged, so the
     order of the sessions does not matter. The participant's space is the mean of all sessions'
-    positions (for two: halfway). A single session stays where it is.
+    positions (for two: halfway). A single session stays where it is, and has no drift.
+
+    correct_drift : take the residual scale and shear out of `to_participant`, which is then
+        affine; else it is rigid and the drift is only reported.
 
     Raises
     ------
     ScanError : two sessions cannot be registered.
     """
-    pairs = {
-        (i, j): _motion_between(scans[i], scans[j], settings=settings)
-        for i, j in _pairs_to_register(scans)
-    }
-    return [
-        replace(scan, to_participant=position)
-        for scan, position in zip(scans, positions(pairs, len(scans)), strict=True)
-    ]
+    if len(scans) < 2:
+        return [replace(scan, to_participant=np.eye(4), drift=None) for scan in scans]
+    seen = [_true_flair(scan) for scan in scans]
+    registered = _pairs_to_register(scans)
+    pairs = {(i, j): _motion_between(seen[i], seen[j], settings=settings) for i, j in registered}
+    rigid = positions(pairs, len(scans))
+    centre = np.mean(
+        [_placed(centre_of_mass(one.brain), to) for one, to in zip(seen, rigid, strict=True)],
+        axis=0,
+    )
+    residuals = residual_maps(
+        [one.image for one in seen],
+        [one.brain for one in seen],
+        rigid,
+        registered,
+        centre=centre,
+    )
+    aligned = []
+    for scan, motion, residual in zip(scans, rigid, residuals, strict=True):
+        place = taken_out(residual, motion, centre=centre) if correct_drift else motion
+        drift = Drift(stretch=stretch_of(residual), corrected=correct_drift)
+        aligned.append(replace(scan, to_participant=place, drift=drift))
+    return aligned
+
+
+@dataclass(frozen=True, slots=True)
+class _TrueFlair:
+    """What registrations look at: everything at its true place."""
+
+    image: Image
+    brain: Image
+
+
+def _true_flair(scan: PreparedScan) -> _TrueFlair:
+    brain = scan.flair.at_true_places(scan.brain_mask, interpolation="nearest")
+    return _TrueFlair(image=scan.flair.undistorted(), brain=brain)
+
+
+def _placed(point: NDArray[np.float64], motion: Affine) -> NDArray[np.float64]:
+    return np.asarray(motion[:3, :3] @ point + motion[:3, 3], dtype=np.float64)
 
 
 def _pairs_to_register(scans: Sequence[PreparedScan]) -> list[tuple[int, int]]:
@@ -61,7 +106,7 @@ def _sharpness_first(scan: PreparedScan) -> tuple[float, str]:
 
 
 def _motion_between(
-    first: PreparedScan, second: PreparedScan, *, settings: RegistrationSettings
+    first: _TrueFlair, second: _TrueFlair, *, settings: RegistrationSettings
 ) -> Affine:
     """The first FLAIR's world to the second's: the mean of both directions' answers."""
     forward = _one_direction(first, second, settings=settings)
@@ -70,12 +115,12 @@ def _motion_between(
 
 
 def _one_direction(
-    fixed: PreparedScan, moving: PreparedScan, *, settings: RegistrationSettings
+    fixed: _TrueFlair, moving: _TrueFlair, *, settings: RegistrationSettings
 ) -> Affine:
     return rigid_registration(
-        fixed.sequences["FLAIR"].image,
-        moving.sequences["FLAIR"].image,
+        fixed.image,
+        moving.image,
         settings=settings,
-        start=start_of_other_session(fixed.brain_mask, moving.brain_mask),
-        fixed_brain=fixed.brain_mask,
+        start=start_of_other_session(fixed.brain, moving.brain),
+        fixed_brain=fixed.brain,
     )

@@ -20,6 +20,7 @@ from lesion_dynamics.cohort.bids_name import BidsName
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.writing import write_mask, write_probability
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.records.mni_outputs import InMni, write_in_mni
 from lesion_dynamics.source_hash import hash_of_source
 
 BIDS_VERSION = "1.10.0"
@@ -28,11 +29,13 @@ _SOURCE = (
     "lesions",
     "preprocessing",
     "records/derivatives",
+    "records/mni_outputs",
     "segmenter",
     "settings/networks",
     "settings/preprocessing",
     "settings/segmenter",
     "workflows/inference_worker",
+    "workflows/scan_geometry",
 )
 _LESION = {"label": "L"}
 
@@ -83,8 +86,10 @@ def finished_row(outputs: ScanOutputs, key: str) -> dict[str, Any] | None:
         if sidecar["Key"] != key:
             return None
         written: dict[str, str] = sidecar["OutputHashes"]
-        for name in {outputs.mask.name, *written}:
-            if hash_of_file(outputs.sidecar.with_name(name)) != written[name]:
+        if outputs.mask.name not in written:
+            return None
+        for name, written_hash in written.items():
+            if hash_of_file(outputs.mask.with_name(name)) != written_hash:
                 return None
         row: dict[str, Any] = sidecar["Measurements"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -102,11 +107,15 @@ def write_scan(
     input_hashes: Mapping[str, Any],
     measurements: Mapping[str, Any],
     preprocessing: Mapping[str, Any],
+    in_mni: InMni | None = None,
 ) -> None:
     """Write probability, mask and sidecars; the mask's sidecar, which holds the key, last."""
     outputs.sidecar.unlink(missing_ok=True)
     write_probability(outputs.probability, probability)
     write_mask(outputs.mask, mask)
+    written = [outputs.mask, outputs.probability]
+    if in_mni is not None:
+        written += write_in_mni(outputs.mask, in_mni)
     point = version.manifest.operating_point
     origin = {
         "ModelVersion": version.label,
@@ -127,7 +136,7 @@ def write_scan(
             "Resolution": "native FLAIR grid",
             "OperatingPoint": point.model_dump(mode="json"),
             "Preprocessing": dict(preprocessing),
-            "OutputHashes": {p.name: hash_of_file(p) for p in (outputs.mask, outputs.probability)},
+            "OutputHashes": {p.name: hash_of_file(p) for p in written},
             "Measurements": dict(measurements),
             "Key": key,
         },

@@ -6,6 +6,7 @@ cannot differ.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,7 @@ from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.preprocessing.intensity import normalise_intensities
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
-from lesion_dynamics.preprocessing.resampling import resample
-from lesion_dynamics.preprocessing.rigid_motion import inverse
+from lesion_dynamics.preprocessing.transform import moved, resample_through
 from lesion_dynamics.settings.segmenter import SegmenterSettings
 
 BACKGROUND_Z = -4.0
@@ -48,13 +48,12 @@ class NetworkInput:
 def network_input(prepared: PreparedScan, settings: SegmenterSettings) -> NetworkInput:
     """Resample a prepared scan once onto the network's grid and normalise it."""
     shape, affine = network_grid(prepared, spacing_mm=settings.spacing_mm)
-    flair_from_participant = inverse(prepared.to_participant)
     brain = (
-        resample(
+        resample_through(
             prepared.brain_mask.with_voxels(prepared.brain_mask.voxels.astype(np.float32)),
             shape=shape,
             affine=affine,
-            image_from_target=flair_from_participant,
+            steps=prepared.steps_to_image("FLAIR"),
             interpolation="linear",
         ).voxels
         >= 0.5
@@ -64,11 +63,11 @@ def network_input(prepared: PreparedScan, settings: SegmenterSettings) -> Networ
         sequence = prepared.sequences.get(name)
         if sequence is None:
             continue
-        intensities = resample(
+        intensities = resample_through(
             sequence.image,
             shape=shape,
             affine=affine,
-            image_from_target=inverse(sequence.to_flair) @ flair_from_participant,
+            steps=prepared.steps_to_image(name),
             interpolation="linear",
         ).voxels
         z = normalise_intensities(intensities, brain, settings=settings.preprocessing.intensity)
@@ -86,19 +85,14 @@ def network_grid(
     """
     mask = prepared.brain_mask
     inside = np.argwhere(mask.voxels > 0)
-    low, high = inside.min(axis=0), inside.max(axis=0)
-    corners = np.array(
-        [
-            [i, j, k, 1.0]
-            for i in (low[0], high[0])
-            for j in (low[1], high[1])
-            for k in (low[2], high[2])
-        ]
-    )
+    if prepared.flair.gradient_warp is None:  # an affine map takes boxes to boxes
+        ends = np.stack([inside.min(axis=0), inside.max(axis=0)])
+        inside = np.array(list(itertools.product(*ends.T)))
+    world = mask.affine[:3, :3] @ inside.T + mask.affine[:3, 3:]
+    world = moved(world, prepared.steps_to_participant)
+    first = world.min(axis=1) - _MARGIN_MM
+    last = world.max(axis=1) + _MARGIN_MM
     world_from_voxel = prepared.to_participant @ mask.affine
-    world = corners @ world_from_voxel.T
-    first = world[:, :3].min(axis=0) - _MARGIN_MM
-    last = world[:, :3].max(axis=0) + _MARGIN_MM
     lattice = world_from_voxel[:3, 3]
     origin = lattice + np.floor((first - lattice) / spacing_mm + 1e-6) * spacing_mm
     size = np.ceil((last - origin) / spacing_mm).astype(int) + 1
@@ -109,11 +103,11 @@ def network_grid(
 
 def on_network_grid(mask: Image, prepared: PreparedScan, given: NetworkInput) -> NDArray[np.uint8]:
     """A mask of the native FLAIR grid on the network's grid, (x, y, z) of 0 and 1."""
-    share = resample(
+    share = resample_through(
         mask.with_voxels(mask.voxels.astype(np.float32)),
         shape=given.brain_mask.shape,
         affine=given.affine,
-        image_from_target=inverse(prepared.to_participant),
+        steps=prepared.steps_to_image("FLAIR"),
         interpolation="linear",
     )
     return (share.voxels >= 0.5).astype(np.uint8)
@@ -124,11 +118,11 @@ def on_native_grid(
 ) -> Image:
     """A lesion probability of the network's grid on the native FLAIR grid; 0 off brain."""
     brain = prepared.brain_mask
-    native = resample(
+    native = resample_through(
         Image(voxels=probability, affine=given.affine),
         shape=brain.shape,
         affine=brain.affine,
-        image_from_target=prepared.to_participant,
+        steps=prepared.steps_to_participant,
         interpolation="linear",
     )
     voxels = np.where(brain.voxels > 0, np.clip(native.voxels, 0.0, 1.0), 0.0)

@@ -60,7 +60,7 @@ class TrainingScan:
 def prepared_folder_name(scan: Scan, prepared: Prepared, settings: SegmenterSettings) -> str:
     """Hash of the scan's bytes and of every setting that its arrays depend on."""
     assert scan.reference_mask is not None
-    files = {name: hash_of_file(path) for name, path in sorted(scan.images.items())}
+    files = {name: hash_of_file(path) for name, path in scan.input_files.items()}
     return hash_of_content(
         {
             "source": hash_of_source(*_SOURCE),

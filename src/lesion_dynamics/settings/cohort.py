@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lesion_dynamics.settings.strict import Strict
 
@@ -16,6 +16,24 @@ class Prepared(Strict):
     skull_stripped: bool = False
     sequences_aligned: bool = False
     bias_corrected: bool = False
+
+
+ANY_SCANNER = "any"
+"""In place of a scanner's name: all those that are not named."""
+
+
+class DistortionSettings(Strict):
+    """What the cohort's scanners do to geometry.
+
+    gradient_coefficients : scanner, as the tables name it (or ``any``), to its vendor's file
+        of gradient coefficients; the non-linearity is then corrected (gradunwarp). Not for
+        images that the scanner corrected itself in three dimensions.
+    correct_drift : take out the scale and shear by which a session differs from the mean of
+        its participant's sessions. They are reported in any case where sessions are aligned.
+    """
+
+    gradient_coefficients: dict[str, Path] = Field(default_factory=dict)
+    correct_drift: bool = False
 
 
 class CohortSettings(Strict):
@@ -31,6 +49,7 @@ class CohortSettings(Strict):
     prepared : what was done to the scans before.
     session_alignment : ``rigid`` brings the sessions of a participant into one unbiased space
         (greedy); ``none`` leaves them where they are.
+    distortion : of the scanners, and what is corrected of it.
     reference_masks : folder of the reference masks (BIDS derivatives), for training.
     truth : table of true lesion volumes, where they are known (a phantom). Only the analysis
         reads it.
@@ -43,5 +62,12 @@ class CohortSettings(Strict):
     prefer: tuple[str, ...] = ("plain", "no-ce", "every_session", "finest", "highest_run")
     prepared: Prepared = Prepared()
     session_alignment: Literal["none", "rigid"] = "none"
+    distortion: DistortionSettings = DistortionSettings()
     reference_masks: Path | None = None
     truth: Path | None = None
+
+    @model_validator(mode="after")
+    def _drift_is_between_aligned_sessions(self) -> CohortSettings:
+        if self.distortion.correct_drift and self.session_alignment == "none":
+            raise ValueError("distortion.correct_drift needs session_alignment=rigid")
+        return self

@@ -6,6 +6,7 @@ Sequences, spacing, normalisation, window and operating point belong to the mode
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -28,6 +29,8 @@ class InferSettings(Strict):
     """All of ``infer.py``.
 
     model_version : ``name/number``, ``name@alias``, or a folder that ``train.py`` wrote.
+    mni : ``affine`` or ``deformable`` also writes each lesion mask in MNI152 space, with the
+        transforms; ``none`` does not. Volumes are native in any case.
     output : receives ``<cohort>/<name>-v<number>/``.
     """
 
@@ -35,4 +38,5 @@ class InferSettings(Strict):
     model_version: str = Field(min_length=1)
     executor: ExecutorSettings
     tracking: TrackingSettings
+    mni: Literal["none", "affine", "deformable"] = "none"
     output: Path

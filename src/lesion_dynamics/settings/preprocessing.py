@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lesion_dynamics.settings.strict import Strict
 
@@ -50,7 +50,14 @@ class RegistrationSettings(Strict):
     """
 
     metric: Literal["NMI", "MI"] = "NMI"
-    iterations: tuple[int, ...] = Field(min_length=1)
+    iterations: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+
+    @field_validator("iterations")
+    @classmethod
+    def _does_something(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not any(value):
+            raise ValueError("some level needs at least one iteration")
+        return value
 
 
 class PreprocessingSettings(Strict):

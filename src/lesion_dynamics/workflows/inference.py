@@ -19,6 +19,7 @@ from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.longitudinal.measurements import FAILED, FILE_NAME, write_measurements
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.records.derivatives import (
     ScanOutputs,
     finished_row,
@@ -29,6 +30,7 @@ from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 from lesion_dynamics.workflows.processes import cores, in_processes
+from lesion_dynamics.workflows.scan_geometry import write_scan_geometry
 
 _LOG = logging.getLogger(__name__)
 
@@ -78,6 +80,7 @@ def run(settings: InferSettings) -> InferenceResult:
         optional_sequences=segmenter.optional_sequences,
         masks_needed=False,
     )
+    require_usable_coefficients(cohort)
     folder = settings.output / settings.cohort.name / version.folder_name
     refuse_outside_folder(folder)
     require_writable_folder(folder)
@@ -119,13 +122,15 @@ def _look_up(
         members = list(grouped)
         scan_tasks: list[ScanTask] = []
         for scan, files in members:
-            inputs = {
+            inputs: dict[str, Any] = {
                 "files": files,
                 "prepared": (scan.prepared or settings.cohort.prepared).model_dump(),
                 "session_alignment": settings.cohort.session_alignment,
+                "mni": settings.mni,
             }
             if settings.cohort.session_alignment != "none":
                 inputs["sessions_aligned_with"] = {s.session_id: f for s, f in members}
+                inputs["correct_drift"] = settings.cohort.distortion.correct_drift
             outputs = ScanOutputs.of(participant_id, scan.session_id, folder)
             key = scan_key(inputs, version)
             scan_tasks.append(ScanTask(scan, key, inputs, outputs))
@@ -142,7 +147,7 @@ def _look_up(
 
 
 def _file_hashes(scan: Scan) -> dict[str, str]:
-    return {name: hash_of_file(path) for name, path in sorted(scan.images.items())}
+    return {name: hash_of_file(path) for name, path in scan.input_files.items()}
 
 
 def _unusable(tasks: Sequence[ParticipantTask], settings: InferSettings) -> list[Exclusion]:
@@ -185,7 +190,7 @@ def _segment(
         processes=settings.executor.processes,
         description="segmenting participants",
         initializer=load_segmenter,
-        arguments=(version, settings.cohort, settings.executor.threads_per_process),
+        arguments=(version, settings.cohort, settings.mni, settings.executor.threads_per_process),
     ):
         for scan_task in done.item.scans:
             key = scan_task.scan.key
@@ -232,6 +237,7 @@ def _write_tables(
     ]
     frame = pd.DataFrame(table).sort_values(["participant_id", "session_id"], ignore_index=True)
     write_measurements(result.measurements, frame)
+    write_scan_geometry(result.folder, rows)
     write_dataset_description(result.folder, cohort=cohort.name, version=version)
     write_json(
         result.folder / "exclusions.json",

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from lesion_dynamics.errors import UserError
@@ -15,15 +16,20 @@ from lesion_dynamics.imaging.writing import as_stored
 from lesion_dynamics.lesions.measurement import measure
 from lesion_dynamics.longitudinal.measurements import MEASURED
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.preprocessing.mni import register_to_mni, to_mni
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
 from lesion_dynamics.preprocessing.sessions import align_sessions
 from lesion_dynamics.records.derivatives import write_scan
+from lesion_dynamics.records.mni_outputs import InMni
 from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
+from lesion_dynamics.workflows.scan_geometry import geometry_row
 
 _LOG = logging.getLogger(__name__)
+_HALF = 0.5  # share of a voxel of MNI space that is lesion where the mask says so
+MniChoice = Literal["none", "affine", "deformable"]
 Outcome = dict[str, Any] | str
 """The measured columns of a scan's row, or why it failed."""
 
@@ -33,17 +39,20 @@ class _Worker:
     segmenter: Segmenter
     version: ModelVersion
     cohort: CohortSettings
+    mni: MniChoice
 
 
 _worker: _Worker | UserError | None = None
 
 
-def load_segmenter(version: ModelVersion, cohort: CohortSettings, threads: int) -> None:
+def load_segmenter(
+    version: ModelVersion, cohort: CohortSettings, mni: MniChoice, threads: int
+) -> None:
     """Initialise this process: torch threads and the network."""
     global _worker
     torch.set_num_threads(threads)
     try:
-        _worker = _Worker(Segmenter.from_model_version(version), version, cohort)
+        _worker = _Worker(Segmenter.from_model_version(version), version, cohort, mni)
     except UserError as error:
         _worker = error  # raised by the first participant: here it would break the pool
 
@@ -69,6 +78,7 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
         aligned = align_sessions(
             list(prepared.values()),
             settings=_worker.segmenter.settings.preprocessing.registration,
+            correct_drift=_worker.cohort.distortion.correct_drift,
         )
         prepared = dict(zip(prepared, aligned, strict=True))
     for scan_task in _due(task):
@@ -98,17 +108,27 @@ def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> di
     point = worker.version.manifest.operating_point
     probability = as_stored(worker.segmenter.probability(prepared))
     mask = mask_at(probability, point)
-    measured = measure(mask, connectivity=point.connectivity)
+    scale = prepared.volume_scale()
+    measured = measure(mask, connectivity=point.connectivity, volume_scale=scale)
     brain = prepared.brain_mask
+    brain_mm3 = float(((brain.voxels > 0) * scale).sum()) * brain.voxel_volume_mm3
     row: dict[str, Any] = {
         "lesion_volume_mm3": round(measured.lesion_volume_mm3, 3),
         "lesion_count": measured.lesion_count,
         "largest_lesion_volume_mm3": round(measured.largest_lesion_volume_mm3, 3),
-        "brain_volume_mm3": round(float((brain.voxels > 0).sum()) * brain.voxel_volume_mm3, 3),
+        "brain_volume_mm3": round(brain_mm3, 3),
         "voxel_volume_mm3": round(brain.voxel_volume_mm3, 6),
         "status": MEASURED,
         "reason": "",
+        **geometry_row(prepared),
     }
+    in_mni = None
+    if worker.mni != "none":
+        transform = register_to_mni(prepared, kind=worker.mni, lesions=mask)
+        share = to_mni(mask, prepared, transform, interpolation="linear")
+        in_mni = InMni(
+            mask=share.with_voxels((share.voxels >= _HALF).astype(np.uint8)), transform=transform
+        )
     write_scan(
         task.outputs,
         mask=mask,
@@ -118,12 +138,14 @@ def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> di
         input_hashes=task.input_hashes,
         measurements=row,
         preprocessing={**_applied(worker, prepared), "HeaderRemarks": list(task.scan.remarks)},
+        in_mni=in_mni,
     )
     return row
 
 
 def _applied(worker: _Worker, prepared: PreparedScan) -> Mapping[str, Any]:
     """What was done to the scan, with its transforms, so that a mask can go home."""
+    drift = prepared.drift
     return {
         "Settings": worker.segmenter.settings.preprocessing.model_dump(mode="json"),
         "Sequences": sorted(prepared.sequences),
@@ -131,4 +153,7 @@ def _applied(worker: _Worker, prepared: PreparedScan) -> Mapping[str, Any]:
         "FLAIRFromSequence": {
             name: sequence.to_flair.tolist() for name, sequence in prepared.sequences.items()
         },
+        "GradientNonlinearityCorrected": prepared.flair.gradient_warp is not None,
+        "SessionStretch": None if drift is None else drift.stretch.tolist(),
+        "SessionStretchCorrected": drift is not None and drift.corrected,
     }

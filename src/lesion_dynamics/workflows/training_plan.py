@@ -20,6 +20,7 @@ from lesion_dynamics.cohort.splits import Split, fold_of_participants, split_par
 from lesion_dynamics.errors import CohortError, ModelVersionError, ScanError
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.segmenter.training_scans import prepared_folder_name
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.source_hash import hash_of_source
@@ -78,6 +79,7 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
         required_sequences=settings.segmenter.required_sequences,
         optional_sequences=settings.segmenter.optional_sequences,
     )
+    require_usable_coefficients(cohort)
     scans = tuple(scan for scan in cohort.scans if scan.reference_mask is not None)
     if not scans:
         raise CohortError(
