@@ -9,22 +9,27 @@ from lesion_dynamics.errors import ScanError
 from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.reading import read_image
-from lesion_dynamics.preprocessing.bias_field import find_bias_field, without_bias_field
-from lesion_dynamics.preprocessing.brain_mask import brain_of
+from lesion_dynamics.preprocessing.bias_field import without_bias_field
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan, PreparedSequence
-from lesion_dynamics.preprocessing.registration import rigid_registration, start_of_same_session
+from lesion_dynamics.preprocessing.registration import start_of_same_session
 from lesion_dynamics.preprocessing.resampling import resample
 from lesion_dynamics.preprocessing.rigid_motion import inverse
+from lesion_dynamics.preprocessing.steps import COMPUTED, Steps
 from lesion_dynamics.settings.cohort import Prepared
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings
 
 
 def prepare_scan(
-    scan: Scan, prepared: Prepared, *, settings: PreprocessingSettings
+    scan: Scan,
+    prepared: Prepared,
+    *,
+    settings: PreprocessingSettings,
+    steps: Steps = COMPUTED,
 ) -> PreparedScan:
     """Brain mask from the FLAIR, other sequences registered to it, bias fields out.
 
     prepared : what was done to the cohort's scans before; the scan's own word goes first.
+    steps : whether the expensive steps are computed or may be taken from a cache.
 
     Raises
     ------
@@ -34,14 +39,14 @@ def prepare_scan(
     images = {name: read_image(path) for name, path in scan.images.items()}
     flair = images["FLAIR"]
     try:
-        brain = brain_of(flair, skull_stripped=before.skull_stripped)
+        brain = steps.brain_of(flair, skull_stripped=before.skull_stripped)
         sequences: dict[str, PreparedSequence] = {}
         for name, image in images.items():
             to_flair = np.eye(4)
             if name != "FLAIR" and not before.sequences_aligned:
-                to_flair = _registered_to_flair(flair, brain, image, settings=settings)
+                to_flair = _registered_to_flair(flair, brain, image, settings=settings, steps=steps)
             sequences[name] = _without_bias(
-                image, brain, to_flair, before=before, settings=settings
+                image, brain, to_flair, before=before, settings=settings, steps=steps
             )
     except ScanError as error:
         where = f"{' '.join(scan.key)} {error.where}"
@@ -50,9 +55,9 @@ def prepare_scan(
 
 
 def _registered_to_flair(
-    flair: Image, brain: Image, image: Image, *, settings: PreprocessingSettings
+    flair: Image, brain: Image, image: Image, *, settings: PreprocessingSettings, steps: Steps
 ) -> Affine:
-    image_from_flair = rigid_registration(
+    image_from_flair = steps.rigid_registration(
         flair,
         image,
         settings=settings.registration,
@@ -69,6 +74,7 @@ def _without_bias(
     *,
     before: Prepared,
     settings: PreprocessingSettings,
+    steps: Steps,
 ) -> PreparedSequence:
     if before.bias_corrected or not settings.bias_field.enabled:
         return PreparedSequence(image=image, to_flair=to_flair)
@@ -79,7 +85,7 @@ def _without_bias(
         image_from_target=to_flair,
         interpolation="nearest",
     )
-    log_field = find_bias_field(image, own_brain, settings=settings.bias_field)
+    log_field = steps.find_bias_field(image, own_brain, settings=settings.bias_field)
     return PreparedSequence(
         image=without_bias_field(image, log_field), to_flair=to_flair, log_bias_field=log_field
     )

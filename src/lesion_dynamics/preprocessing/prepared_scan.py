@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,8 +31,12 @@ class PreparedScan:
     sequences : by name; FLAIR always is there, with the identity as `to_flair`.
     brain_mask : uint8 on the native FLAIR grid.
     to_participant : (4, 4), the FLAIR's world to the participant's space (RAS+ mm).
+    alignment_inconsistency_mm : how far registering this session's FLAIR to another's and back
+        misses the start (root mean square in the head); the median over the other sessions. NaN
+        where sessions were not registered.
     """
 
     sequences: Mapping[str, PreparedSequence]
     brain_mask: Image
     to_participant: Affine
+    alignment_inconsistency_mm: float = math.nan

@@ -104,7 +104,7 @@ def start_of_same_session(flair_brain: Image, sequence: Image) -> Affine:
 def start_of_other_session(fixed_brain: Image, moving_brain: Image) -> Affine:
     """First guess between sessions: the shift that lays one brain's centre onto the other's."""
     start = np.eye(4)
-    start[:3, 3] = _centre_of_mass(moving_brain) - _centre_of_mass(fixed_brain)
+    start[:3, 3] = centre_of_mass(moving_brain) - centre_of_mass(fixed_brain)
     return start
 
 
@@ -127,7 +127,8 @@ def _with_margin(brain: Image) -> Image:
     return brain.with_voxels((distance <= _BRAIN_MARGIN_MM).astype(np.uint8))
 
 
-def _centre_of_mass(mask: Image) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def centre_of_mass(mask: Image) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Mean place of a mask's voxels, RAS+ mm."""
     centre = np.argwhere(mask.voxels > 0).mean(axis=0)
     return np.asarray(mask.affine[:3, :3] @ centre + mask.affine[:3, 3], dtype=np.float64)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,8 +15,14 @@ import numpy as np
 
 from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
-from lesion_dynamics.preprocessing.registration import rigid_registration, start_of_other_session
-from lesion_dynamics.preprocessing.rigid_motion import inverse, mean_motion, positions
+from lesion_dynamics.preprocessing.registration import centre_of_mass, start_of_other_session
+from lesion_dynamics.preprocessing.rigid_motion import (
+    inverse,
+    mean_motion,
+    positions,
+    typical_displacement_mm,
+)
+from lesion_dynamics.preprocessing.steps import COMPUTED, Steps
 from lesion_dynamics.settings.preprocessing import RegistrationSettings
 
 _ALL_PAIRS_UP_TO = 4
@@ -24,9 +31,9 @@ square. Of more sessions, each is registered to the sharpest one only."""
 
 
 def align_sessions(
-    scans: Sequence[PreparedScan], *, settings: RegistrationSettings
+    scans: Sequence[PreparedScan], *, settings: RegistrationSettings, steps: Steps = COMPUTED
 ) -> list[PreparedScan]:
-    """The same scans with `to_participant` set, in the order given.
+    """The same scans with `to_participant` and the inconsistency set, in the order given.
 
     Pairs of FLAIRs are registered in both directions and the two answers are averaged, so the
     order of the sessions does not matter. The participant's space is the mean of all sessions'
@@ -36,14 +43,23 @@ def align_sessions(
     ------
     ScanError : two sessions cannot be registered.
     """
-    pairs = {
-        (i, j): _motion_between(scans[i], scans[j], settings=settings)
+    found = {
+        (i, j): _motion_between(scans[i], scans[j], settings=settings, steps=steps)
         for i, j in _pairs_to_register(scans)
     }
+    pairs = {pair: motion for pair, (motion, _) in found.items()}
     return [
-        replace(scan, to_participant=position)
-        for scan, position in zip(scans, positions(pairs, len(scans)), strict=True)
+        replace(
+            scan,
+            to_participant=position,
+            alignment_inconsistency_mm=_median([mm for ij, (_, mm) in found.items() if i in ij]),
+        )
+        for i, (scan, position) in enumerate(zip(scans, positions(pairs, len(scans)), strict=True))
     ]
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if values else math.nan
 
 
 def _pairs_to_register(scans: Sequence[PreparedScan]) -> list[tuple[int, int]]:
@@ -61,18 +77,23 @@ def _sharpness_first(scan: PreparedScan) -> tuple[float, str]:
 
 
 def _motion_between(
-    first: PreparedScan, second: PreparedScan, *, settings: RegistrationSettings
-) -> Affine:
-    """The first FLAIR's world to the second's: the mean of both directions' answers."""
-    forward = _one_direction(first, second, settings=settings)
-    backward = _one_direction(second, first, settings=settings)
-    return mean_motion([forward, inverse(backward)])
+    first: PreparedScan, second: PreparedScan, *, settings: RegistrationSettings, steps: Steps
+) -> tuple[Affine, float]:
+    """The first FLAIR's world to the second's: the mean of both directions' answers.
+
+    Also how far there and back misses the start, in mm.
+    """
+    forward = _one_direction(first, second, settings=settings, steps=steps)
+    backward = _one_direction(second, first, settings=settings, steps=steps)
+    centre = centre_of_mass(first.brain_mask)
+    missed = typical_displacement_mm(backward @ forward, centre=centre)
+    return mean_motion([forward, inverse(backward)]), missed
 
 
 def _one_direction(
-    fixed: PreparedScan, moving: PreparedScan, *, settings: RegistrationSettings
+    fixed: PreparedScan, moving: PreparedScan, *, settings: RegistrationSettings, steps: Steps
 ) -> Affine:
-    return rigid_registration(
+    return steps.rigid_registration(
         fixed.sequences["FLAIR"].image,
         moving.sequences["FLAIR"].image,
         settings=settings,

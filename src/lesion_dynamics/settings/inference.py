@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.tracking import TrackingSettings
@@ -35,4 +36,5 @@ class InferSettings(Strict):
     model_version: str = Field(min_length=1)
     executor: ExecutorSettings
     tracking: TrackingSettings
+    cache: CacheSettings
     output: Path

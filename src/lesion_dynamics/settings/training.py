@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.segmenter import SegmenterSettings
 from lesion_dynamics.settings.strict import Strict
@@ -122,6 +123,7 @@ class TrainSettings(Strict):
     optimiser: OptimiserSettings
     trainer: TrainerSettings
     tracking: TrackingSettings
+    cache: CacheSettings
     runs: Path
     output: Path
     processes: int = Field(ge=0)

@@ -19,6 +19,8 @@ from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.longitudinal.measurements import FAILED, FILE_NAME, write_measurements
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.preprocessing.step_cache import open_cache, trim
+from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.records.derivatives import (
     ScanOutputs,
     finished_row,
@@ -90,7 +92,9 @@ def run(settings: InferSettings) -> InferenceResult:
         _LOG.warning("left out: %s", _described(exclusion))
     kept = len(rows)
     failures = [*_broken(cohort), *unusable]
-    new_rows, failed = _segment(_without(tasks, unusable), version, settings)
+    steps = Steps(open_cache(settings.cache))
+    new_rows, failed = _segment(_without(tasks, unusable), version, steps, settings)
+    trim(settings.cache)
     rows.update(new_rows)
     failures += failed
     result = InferenceResult(folder, folder / FILE_NAME, len(new_rows), kept, tuple(failures))
@@ -157,7 +161,7 @@ def _without(
 
 
 def _segment(
-    tasks: list[ParticipantTask], version: ModelVersion, settings: InferSettings
+    tasks: list[ParticipantTask], version: ModelVersion, steps: Steps, settings: InferSettings
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], list[Exclusion]]:
     if not tasks:
         return {}, []
@@ -172,7 +176,7 @@ def _segment(
         processes=settings.executor.processes,
         description="segmenting participants",
         initializer=load_segmenter,
-        arguments=(version, settings.cohort, settings.executor.threads_per_process),
+        arguments=(version, settings.cohort, steps, settings.executor.threads_per_process),
     ):
         for scan_task in done.item.scans:
             key = scan_task.scan.key

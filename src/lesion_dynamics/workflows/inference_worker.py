@@ -18,6 +18,7 @@ from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
 from lesion_dynamics.preprocessing.sessions import align_sessions
+from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.records.derivatives import write_scan
 from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
 from lesion_dynamics.settings.cohort import CohortSettings
@@ -33,17 +34,20 @@ class _Worker:
     segmenter: Segmenter
     version: ModelVersion
     cohort: CohortSettings
+    steps: Steps
 
 
 _worker: _Worker | UserError | None = None
 
 
-def load_segmenter(version: ModelVersion, cohort: CohortSettings, threads: int) -> None:
+def load_segmenter(
+    version: ModelVersion, cohort: CohortSettings, steps: Steps, threads: int
+) -> None:
     """Initialise this process: torch threads and the network."""
     global _worker
     torch.set_num_threads(threads)
     try:
-        _worker = _Worker(Segmenter.from_model_version(version), version, cohort)
+        _worker = _Worker(Segmenter.from_model_version(version), version, cohort, steps)
     except UserError as error:
         _worker = error  # raised by the first participant: here it would break the pool
 
@@ -62,6 +66,7 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
                 scan_task.scan,
                 _worker.cohort.prepared,
                 settings=_worker.segmenter.settings.preprocessing,
+                steps=_worker.steps,
             )
         except Exception as error:  # noqa: BLE001  one scan never stops the others
             outcomes[scan_task.scan.key] = _reason(error)
@@ -69,6 +74,7 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
         aligned = align_sessions(
             list(prepared.values()),
             settings=_worker.segmenter.settings.preprocessing.registration,
+            steps=_worker.steps,
         )
         prepared = dict(zip(prepared, aligned, strict=True))
     for scan_task in _due(task):

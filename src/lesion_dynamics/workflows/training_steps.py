@@ -22,6 +22,8 @@ from lesion_dynamics.model_version import (
     Manifest,
     ModelVersion,
 )
+from lesion_dynamics.preprocessing.step_cache import open_cache
+from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.records.lineage import data_state, environment, git_state
 from lesion_dynamics.records.registry import register
 from lesion_dynamics.records.store import Store, open_store
@@ -117,7 +119,9 @@ def _evaluate(
         settings.segmenter,
         device=default_device() if settings.trainer.accelerator != "cpu" else torch.device("cpu"),
     )
-    evaluated = probabilities(segmenter, scans, settings.cohort.prepared)
+    evaluated = probabilities(
+        segmenter, scans, settings.cohort.prepared, steps=Steps(open_cache(settings.cache))
+    )
     point, candidates = choose_operating_point(evaluated, connectivity=LESION_CONNECTIVITY)
     diagnoses = [plan.cohort.diagnosis_of(scan.participant_id) for scan in scans]
     record = validation_record(scans, diagnoses, evaluated, point)
@@ -163,6 +167,7 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
                 "runs": True,
                 "output": True,
                 "tracking": True,
+                "cache": True,
                 "processes": True,
                 "cohort": {"root", "reference_masks", "truth"},
             },
