@@ -20,7 +20,7 @@ LAYERS = (
     ("cohort",),
     ("phantom", "lesions", "longitudinal"),
     ("preprocessing",),
-    ("segmenter", "records", "report"),
+    ("segmenter", "records", "report", "quality"),
     ("workflows",),
 )
 """From the bottom up. A module imports from its own part and from lower layers only."""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.cohort import CohortSettings
+from lesion_dynamics.settings.quality import QualitySettings
 from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.tracking import TrackingSettings
 
@@ -37,4 +38,5 @@ class InferSettings(Strict):
     executor: ExecutorSettings
     tracking: TrackingSettings
     cache: CacheSettings
+    quality: QualitySettings
     output: Path
