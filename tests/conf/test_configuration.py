@@ -12,11 +12,20 @@ from tests.conftest import ROOT, composed
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
 CONF = ROOT / "conf"
-ROOTS = {"train": TrainSettings, "infer": InferSettings, "analyze": AnalyzeSettings}
+ROOTS = {
+    "train": TrainSettings,
+    "infer": InferSettings,
+    "analyze": AnalyzeSettings,
+    "quality": QualityPicturesSettings,
+}
+NEEDED = {"quality": ["derivatives=derivatives/study/lesion-segmenter-v1"]}
+"""Keys that a command must be given."""
+
 ELSEWHERE = {"cohort/bids": ["cohort.root=/somewhere"]}
 """Choices that need something from the user, with an example of it."""
 
@@ -44,7 +53,7 @@ def test_every_option_of_every_group_composes_and_validates(
     name: str, group: str, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
-    needed = ELSEWHERE.get(f"{group}/{option}", [])
+    needed = [*NEEDED.get(name, []), *ELSEWHERE.get(f"{group}/{option}", [])]
     validated(ROOTS[name], composed(name, f"{group}={option}", *needed))
 
 

@@ -26,9 +26,9 @@ def missing_slices(
     """Slices between the first and the last with signal that are constant or repeat another.
 
     Slices lie across the longest voxel edge; of equal edges the axis with most counts. A slice
-    repeats the one before it when the median absolute difference of the two inside the brain is
-    under a fifth of what is typical between neighbours (not zero: a bias field may have been
-    divided out since).
+    repeats the one before it when the median absolute deviation of their difference inside the
+    brain is under a fifth of what is typical between neighbours (not zero: a bias field may have
+    been divided out since).
     """
     longest = max(voxel_sizes_mm)
     axes = [axis for axis in range(3) if voxel_sizes_mm[axis] * _SAME_EDGE >= longest]
@@ -67,7 +67,7 @@ def _copies(slices: NDArray[np.float32], brain: NDArray[np.bool_], filled: NDArr
         if places.size >= _FEWEST_SAMPLES:
             rows, columns = np.unravel_index(places, brain.shape[1:])
             difference = slices[after][rows, columns] - slices[before][rows, columns]
-            changes.append(float(np.median(np.abs(difference))))
+            changes.append(float(np.median(np.abs(difference - np.median(difference)))))
     if len(changes) < _FEWEST_PAIRS:
         return 0
     return int((np.array(changes) < _COPY_OF_TYPICAL * float(np.median(changes))).sum())
