@@ -62,6 +62,7 @@ class Workplace:
             f"cohort.reference_masks={self.data / 'training/derivatives/reference'}",
             f"tracking.folder={self.folder / 'tracking'}",
             f"runs={self.folder / 'runs'}",
+            f"cache.folder={self.folder / 'cache'}",
             f"output={self.folder / 'models/lesion-segmenter'}",
         ]
         return validated(TrainSettings, composed("train", *SMALL_TRAINING, *own, *overrides))
@@ -73,6 +74,7 @@ class Workplace:
             f"tracking.folder={self.folder / 'tracking'}",
             f"model_version={self.folder / 'models/lesion-segmenter'}",
             f"output={self.folder / 'derivatives'}",
+            f"cache.folder={self.folder / 'cache'}",
             "executor.processes=1",
         ]
         return validated(InferSettings, composed("infer", *own, *overrides))

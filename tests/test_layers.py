@@ -20,7 +20,7 @@ LAYERS = (
     ("cohort",),
     ("phantom", "importers", "lesions", "longitudinal"),
     ("preprocessing", "synthesis"),
-    ("segmenter", "records", "report"),
+    ("segmenter", "records", "report", "quality"),
     ("workflows",),
     ("commands",),
 )

@@ -17,6 +17,7 @@ from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
+from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
@@ -26,6 +27,7 @@ ROOTS = {
     "infer": InferSettings,
     "analyze": AnalyzeSettings,
     "check": CheckSettings,
+    "quality": QualityPicturesSettings,
     "register_masks": RegisterMasksSettings,
 }
 ELSEWHERE = {
@@ -36,7 +38,10 @@ ELSEWHERE = {
 """Choices that need something from the user, with an example of it."""
 
 
-REQUIRED = {"register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"]}
+REQUIRED = {
+    "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
+    "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+}
 """What a command demands whatever the group, with an example of it."""
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.preprocessing.motions import after, displacement, mask_of, motion
 
 from lesion_dynamics.imaging.image import Image
-from lesion_dynamics.preprocessing import sessions
+from lesion_dynamics.preprocessing import registration, sessions
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan, PreparedSequence
 from lesion_dynamics.preprocessing.resampling import resample
 from lesion_dynamics.preprocessing.rigid_motion import mean_motion
@@ -70,7 +70,7 @@ def test_three_sessions_meet_in_their_mean_in_any_order(
 def test_many_sessions_are_registered_to_the_sharpest_in_any_order(
     flair: Image, settings: PreprocessingSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "rigid_registration", lambda *_, **__: np.eye(4))
+    monkeypatch.setattr(registration, "rigid_registration", lambda *_, **__: np.eye(4))
     stretched = [Image(flair.voxels + k, flair.affine * np.array([[1, 1, 1 + 0.1 * k, 1]] * 4))
                  for k in (2, 1, 3, 4, 0.5)]  # fmt: skip
     many = [prepared(image) for image in stretched]

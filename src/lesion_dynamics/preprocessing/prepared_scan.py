@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -97,12 +98,16 @@ class PreparedScan:
         unless a drift is corrected.
     drift : residual scale and shear against the participant's other sessions; None where
         there is no other, or where sessions are not aligned.
+    alignment_inconsistency_mm : how far registering this session's FLAIR to another's and back
+        misses the start (root mean square in the head); the median over the other sessions. NaN
+        where sessions were not registered.
     """
 
     sequences: Mapping[str, PreparedSequence]
     brain_mask: Image
     to_participant: Affine
     drift: Drift | None = None
+    alignment_inconsistency_mm: float = math.nan
 
     @property
     def flair(self) -> PreparedSequence:

@@ -20,6 +20,7 @@ from lesion_dynamics.imaging.geometry import Affine
 
 _LARGEST_STEPS = 50
 _CONVERGED = 1e-12
+_HEAD_RADIUS_MM = 80.0
 
 
 def nearest_rigid(matrix: Affine) -> Affine:
@@ -33,6 +34,19 @@ def nearest_rigid(matrix: Affine) -> Affine:
 def inverse(motion: Affine) -> Affine:
     """The motion back."""
     return np.asarray(np.linalg.inv(motion), dtype=np.float64)
+
+
+def typical_displacement_mm(
+    motion: Affine, *, centre: NDArray[np.float64], radius_mm: float = _HEAD_RADIUS_MM
+) -> float:
+    """How far ``motion`` moves the points of a ball about ``centre``: root mean square, in mm.
+
+    ``sqrt(R^2/5 trace(A^T A) + |t|^2)`` with A the linear part less the identity and t the
+    centre's displacement. Jenkinson 1999, FMRIB technical report TR99MJ1.
+    """
+    linear = motion[:3, :3] - np.eye(3)
+    moved = linear @ centre + motion[:3, 3]
+    return float(np.sqrt(radius_mm**2 / 5.0 * np.trace(linear.T @ linear) + moved @ moved))
 
 
 def mean_motion(motions: Sequence[Affine]) -> Affine:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,12 +18,14 @@ from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.preprocessing.drift import residual_maps, stretch_of, taken_out
 from lesion_dynamics.preprocessing.prepared_scan import Drift, PreparedScan
-from lesion_dynamics.preprocessing.registration import (
-    centre_of_mass,
-    rigid_registration,
-    start_of_other_session,
+from lesion_dynamics.preprocessing.registration import centre_of_mass, start_of_other_session
+from lesion_dynamics.preprocessing.rigid_motion import (
+    inverse,
+    mean_motion,
+    positions,
+    typical_displacement_mm,
 )
-from lesion_dynamics.preprocessing.rigid_motion import inverse, mean_motion, positions
+from lesion_dynamics.preprocessing.steps import COMPUTED, Steps
 from lesion_dynamics.settings.preprocessing import RegistrationSettings
 
 _ALL_PAIRS_UP_TO = 4
@@ -35,8 +38,9 @@ def align_sessions(
     *,
     settings: RegistrationSettings,
     correct_drift: bool = False,
+    steps: Steps = COMPUTED,
 ) -> list[PreparedScan]:
-    """The same scans with `to_participant` and `drift` set, in the order given.
+    """The same scans with `to_participant`, `drift` and the inconsistency set, in their order.
 
     Pairs of FLAIRs are registered in both directions and the two answers are averaged, so the
     order of the sessions does not matter. The participant's space is the mean of all sessions'
@@ -53,7 +57,11 @@ def align_sessions(
         return [replace(scan, to_participant=np.eye(4), drift=None) for scan in scans]
     seen = [_true_flair(scan) for scan in scans]
     registered = _pairs_to_register(scans)
-    pairs = {(i, j): _motion_between(seen[i], seen[j], settings=settings) for i, j in registered}
+    found = {
+        (i, j): _motion_between(seen[i], seen[j], settings=settings, steps=steps)
+        for i, j in registered
+    }
+    pairs = {pair: motion for pair, (motion, _) in found.items()}
     rigid = positions(pairs, len(scans))
     centre = np.mean(
         [_placed(centre_of_mass(one.brain), to) for one, to in zip(seen, rigid, strict=True)],
@@ -67,10 +75,13 @@ def align_sessions(
         centre=centre,
     )
     aligned = []
-    for scan, motion, residual in zip(scans, rigid, residuals, strict=True):
+    for i, (scan, motion, residual) in enumerate(zip(scans, rigid, residuals, strict=True)):
         place = taken_out(residual, motion, centre=centre) if correct_drift else motion
         drift = Drift(stretch=stretch_of(residual), corrected=correct_drift)
-        aligned.append(replace(scan, to_participant=place, drift=drift))
+        missed = _median([mm for pair, (_, mm) in found.items() if i in pair])
+        aligned.append(
+            replace(scan, to_participant=place, drift=drift, alignment_inconsistency_mm=missed)
+        )
     return aligned
 
 
@@ -91,6 +102,10 @@ def _placed(point: NDArray[np.float64], motion: Affine) -> NDArray[np.float64]:
     return np.asarray(motion[:3, :3] @ point + motion[:3, 3], dtype=np.float64)
 
 
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if values else math.nan
+
+
 def _pairs_to_register(scans: Sequence[PreparedScan]) -> list[tuple[int, int]]:
     if len(scans) <= _ALL_PAIRS_UP_TO:
         return list(itertools.combinations(range(len(scans)), 2))
@@ -106,18 +121,23 @@ def _sharpness_first(scan: PreparedScan) -> tuple[float, str]:
 
 
 def _motion_between(
-    first: _TrueFlair, second: _TrueFlair, *, settings: RegistrationSettings
-) -> Affine:
-    """The first FLAIR's world to the second's: the mean of both directions' answers."""
-    forward = _one_direction(first, second, settings=settings)
-    backward = _one_direction(second, first, settings=settings)
-    return mean_motion([forward, inverse(backward)])
+    first: _TrueFlair, second: _TrueFlair, *, settings: RegistrationSettings, steps: Steps
+) -> tuple[Affine, float]:
+    """The first FLAIR's world to the second's: the mean of both directions' answers.
+
+    Also how far there and back misses the start, in mm.
+    """
+    forward = _one_direction(first, second, settings=settings, steps=steps)
+    backward = _one_direction(second, first, settings=settings, steps=steps)
+    centre = centre_of_mass(first.brain)
+    missed = typical_displacement_mm(backward @ forward, centre=centre)
+    return mean_motion([forward, inverse(backward)]), missed
 
 
 def _one_direction(
-    fixed: _TrueFlair, moving: _TrueFlair, *, settings: RegistrationSettings
+    fixed: _TrueFlair, moving: _TrueFlair, *, settings: RegistrationSettings, steps: Steps
 ) -> Affine:
-    return rigid_registration(
+    return steps.rigid_registration(
         fixed.image,
         moving.image,
         settings=settings,

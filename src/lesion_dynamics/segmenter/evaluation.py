@@ -15,19 +15,20 @@ from lesion_dynamics.lesions.calibration import Reliability, pooled, reliability
 from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.lesions.operating_point_choice import ValidationScan
 from lesion_dynamics.preprocessing.prepare import prepare_scan
+from lesion_dynamics.preprocessing.steps import COMPUTED, Steps
 from lesion_dynamics.segmenter.segmenter import Segmenter
 from lesion_dynamics.settings.cohort import Prepared
 from lesion_dynamics.settings.operating_point import OperatingPoint
 
 
 def probabilities(
-    segmenter: Segmenter, scans: Sequence[Scan], prepared: Prepared
+    segmenter: Segmenter, scans: Sequence[Scan], prepared: Prepared, *, steps: Steps = COMPUTED
 ) -> list[ValidationScan]:
     """Lesion probability and reference of every scan on its native FLAIR grid."""
     found = []
     for scan in scans:
         assert scan.reference_mask is not None
-        ready = prepare_scan(scan, prepared, settings=segmenter.settings.preprocessing)
+        ready = prepare_scan(scan, prepared, settings=segmenter.settings.preprocessing, steps=steps)
         probability = segmenter.probability(ready)
         found.append(
             ValidationScan(

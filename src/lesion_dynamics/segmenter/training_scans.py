@@ -6,6 +6,7 @@ from; a changed image, mask or setting makes another folder.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from lesion_dynamics.atomic_files import (
     hash_of_content,
     hash_of_file,
     translated_disk_errors,
+    write_json,
 )
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.lesions.operating_point import label_lesions
 from lesion_dynamics.preprocessing.prepare import prepare_scan
+from lesion_dynamics.preprocessing.steps import COMPUTED, Steps
 from lesion_dynamics.segmenter.network_input import network_input, on_network_grid
 from lesion_dynamics.settings.cohort import Prepared
 from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
@@ -32,6 +35,7 @@ from lesion_dynamics.source_hash import hash_of_source
 
 _SOURCE = ("imaging", "preprocessing", "segmenter/network_input", "segmenter/training_scans")
 _BRAIN_CENTRES = 20_000
+_HASHES_FILE = "hashes.json"
 _LOOKALIKE_DISTANCE_MM = 3.0
 _LOOKALIKE_SHARE = 0.02
 """Share of the brain that counts as look-alike: its brightest voxels."""
@@ -75,33 +79,63 @@ def prepared_folder_name(scan: Scan, prepared: Prepared, settings: SegmenterSett
 
 
 def prepare_training_scan(
-    scan: Scan, prepared: Prepared, settings: SegmenterSettings, store: Path
+    scan: Scan,
+    prepared: Prepared,
+    settings: SegmenterSettings,
+    store: Path,
+    *,
+    steps: Steps = COMPUTED,
 ) -> TrainingScan:
-    """Prepare one scan into ``store``, or find it there.
+    """Prepare one scan into ``store``, or find it there whole.
 
     Raises
     ------
     ScanError : an image or the reference mask cannot be used.
     """
     folder = store / prepared_folder_name(scan, prepared, settings)
-    if not folder.is_dir():
+    if not _is_whole(folder):
         with translated_disk_errors(folder):
             store.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=store))
             try:
-                _write_arrays(scan, prepared, settings, partial)
-                if not folder.is_dir():  # another process may have been quicker
-                    partial.rename(folder)
+                _write_arrays(scan, prepared, settings, partial, steps=steps)
+                _write_hashes(partial)
+                if not _is_whole(folder):  # another process may have been quicker
+                    _put_in_place(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     return TrainingScan(scan.participant_id, scan.session_id, folder)
 
 
+def _is_whole(folder: Path) -> bool:
+    """Whether the arrays have the bytes that were written."""
+    try:
+        promised: dict[str, str] = json.loads((folder / _HASHES_FILE).read_text(encoding="utf-8"))
+        return {path.name: hash_of_file(path) for path in folder.glob("*.npy")} == promised
+    except (OSError, ValueError):
+        return False
+
+
+def _write_hashes(folder: Path) -> None:
+    write_json(
+        folder / _HASHES_FILE, {path.name: hash_of_file(path) for path in folder.glob("*.npy")}
+    )
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # damaged, if it is there at all
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not _is_whole(folder):  # another process was quicker after all
+            raise
+
+
 def _write_arrays(
-    scan: Scan, prepared: Prepared, settings: SegmenterSettings, folder: Path
+    scan: Scan, prepared: Prepared, settings: SegmenterSettings, folder: Path, *, steps: Steps
 ) -> None:
     assert scan.reference_mask is not None
-    scan_prepared = prepare_scan(scan, prepared, settings=settings.preprocessing)
+    scan_prepared = prepare_scan(scan, prepared, settings=settings.preprocessing, steps=steps)
     given = network_input(scan_prepared, settings)
     reference = on_network_grid(read_mask(scan.reference_mask), scan_prepared, given)
     reference &= given.brain_mask.astype(np.uint8)

@@ -10,7 +10,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.cohort import CohortSettings
+from lesion_dynamics.settings.quality import QualitySettings
 from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.tracking import TrackingSettings
 
@@ -39,4 +41,6 @@ class InferSettings(Strict):
     executor: ExecutorSettings
     tracking: TrackingSettings
     mni: Literal["none", "affine", "deformable"] = "none"
+    cache: CacheSettings
+    quality: QualitySettings
     output: Path

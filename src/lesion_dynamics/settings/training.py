@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.losses import LossSettings
 from lesion_dynamics.settings.segmenter import SegmenterSettings
@@ -165,6 +166,7 @@ class TrainSettings(Strict):
     optimiser: OptimiserSettings
     trainer: TrainerSettings
     tracking: TrackingSettings
+    cache: CacheSettings
     runs: Path
     output: Path
     processes: int = Field(ge=0)

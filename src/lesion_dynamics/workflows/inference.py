@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from lesion_dynamics.errors import ScanError
 from lesion_dynamics.longitudinal.measurements import FAILED, FILE_NAME, write_measurements
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
+from lesion_dynamics.preprocessing.step_cache import open_cache, trim
+from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.records.derivatives import (
     ScanOutputs,
     finished_row,
@@ -28,6 +30,11 @@ from lesion_dynamics.records.derivatives import (
 )
 from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.workflows.inference_quality import (
+    quality_task,
+    report_quality,
+    write_quality_table,
+)
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 from lesion_dynamics.workflows.processes import cores, in_processes
 from lesion_dynamics.workflows.scan_geometry import write_scan_geometry
@@ -98,7 +105,10 @@ def run(settings: InferSettings) -> InferenceResult:
         _LOG.warning("segmented all the same, without its reference mask: %s", mask.line)
     kept = len(rows)
     failures = [*_broken(cohort), *unusable]
-    new_rows, failed = _segment(_without(tasks, unusable), version, settings)
+    steps = Steps(open_cache(settings.cache))
+    to_do = _to_do(tasks, unusable, version, folder)
+    new_rows, failed = _segment(to_do, version, steps, settings)
+    trim(settings.cache)
     rows.update(new_rows)
     failures += failed
     for failure in failed:  # the others were said before the work began
@@ -106,13 +116,15 @@ def run(settings: InferSettings) -> InferenceResult:
     result = InferenceResult(folder, folder / FILE_NAME, len(new_rows), kept, tuple(failures))
     _write_tables(result, rows, cohort, version)
     _report(result, version)
+    quality = write_quality_table(folder, cohort, settings.quality)
+    report_quality(quality, len(cohort.scans) - len(unusable), settings.quality)
     return result
 
 
 def _look_up(
     cohort: Cohort, version: ModelVersion, folder: Path, settings: InferSettings
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], list[ParticipantTask]]:
-    """Rows of the scans that are up to date, and the participants with scans that are not."""
+    """Rows of the scans that are up to date, and all participants with those that are not."""
     with ThreadPoolExecutor(settings.executor.processes or cores()) as pool:
         hashed = list(pool.map(_file_hashes, cohort.scans))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -141,8 +153,7 @@ def _look_up(
                 due.add(task.scan.key)
             else:
                 rows[task.scan.key] = row
-        if due:
-            tasks.append(ParticipantTask(tuple(scan_tasks), frozenset(due)))
+        tasks.append(ParticipantTask(tuple(scan_tasks), frozenset(due)))
     return rows, tasks
 
 
@@ -161,21 +172,30 @@ def _unusable_masks(tasks: Sequence[ParticipantTask], settings: InferSettings) -
     return unusable_masks(scans, processes=settings.executor.processes or cores())
 
 
-def _without(
-    tasks: Sequence[ParticipantTask], unusable: Sequence[Exclusion]
+def _to_do(
+    tasks: Sequence[ParticipantTask],
+    unusable: Sequence[Exclusion],
+    version: ModelVersion,
+    folder: Path,
 ) -> list[ParticipantTask]:
+    """Participants with usable scans that are due, or whose quality is not measured yet."""
+    preprocessing = version.manifest.segmenter.preprocessing
     bad = {(e.participant_id, e.session_id) for e in unusable}
     kept = []
     for task in tasks:
         scans = tuple(t for t in task.scans if t.scan.key not in bad)
+        if not scans:
+            continue
         due = frozenset(key for key in task.due if key not in bad)
-        if due:
-            kept.append(ParticipantTask(scans, due))
+        usable = ParticipantTask(scans, due)
+        quality = quality_task(usable, folder, preprocessing)
+        if due or quality is not None:
+            kept.append(replace(usable, quality=quality))
     return kept
 
 
 def _segment(
-    tasks: list[ParticipantTask], version: ModelVersion, settings: InferSettings
+    tasks: list[ParticipantTask], version: ModelVersion, steps: Steps, settings: InferSettings
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], list[Exclusion]]:
     if not tasks:
         return {}, []
@@ -190,7 +210,13 @@ def _segment(
         processes=settings.executor.processes,
         description="segmenting participants",
         initializer=load_segmenter,
-        arguments=(version, settings.cohort, settings.mni, settings.executor.threads_per_process),
+        arguments=(
+            version,
+            settings.cohort,
+            settings.mni,
+            steps,
+            settings.executor.threads_per_process,
+        ),
     ):
         for scan_task in done.item.scans:
             key = scan_task.scan.key

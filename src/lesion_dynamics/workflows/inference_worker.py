@@ -20,11 +20,14 @@ from lesion_dynamics.preprocessing.mni import register_to_mni, to_mni
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
 from lesion_dynamics.preprocessing.sessions import align_sessions
+from lesion_dynamics.preprocessing.steps import Steps
+from lesion_dynamics.quality.scan_measures import measure_participant
 from lesion_dynamics.records.derivatives import write_scan
 from lesion_dynamics.records.mni_outputs import InMni
 from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
 from lesion_dynamics.settings.cohort import CohortSettings
-from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
+from lesion_dynamics.workflows.inference_quality import keep_measures
+from lesion_dynamics.workflows.inference_tasks import ParticipantTask, QualityTask, ScanTask
 from lesion_dynamics.workflows.scan_geometry import geometry_row
 
 _LOG = logging.getLogger(__name__)
@@ -40,19 +43,21 @@ class _Worker:
     version: ModelVersion
     cohort: CohortSettings
     mni: MniChoice
+    steps: Steps
 
 
 _worker: _Worker | UserError | None = None
 
 
 def load_segmenter(
-    version: ModelVersion, cohort: CohortSettings, mni: MniChoice, threads: int
+    version: ModelVersion, cohort: CohortSettings, mni: MniChoice, steps: Steps, threads: int
 ) -> None:
     """Initialise this process: torch threads and the network."""
     global _worker
     torch.set_num_threads(threads)
     try:
-        _worker = _Worker(Segmenter.from_model_version(version), version, cohort, mni)
+        segmenter = Segmenter.from_model_version(version)
+        _worker = _Worker(segmenter, version, cohort, mni, steps)
     except UserError as error:
         _worker = error  # raised by the first participant: here it would break the pool
 
@@ -64,13 +69,15 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
         raise _worker
     outcomes: dict[tuple[str, str], Outcome] = {}
     prepared: dict[tuple[str, str], PreparedScan] = {}
-    wanted = task.scans if _worker.cohort.session_alignment != "none" else _due(task)
+    all_needed = task.quality is not None or _worker.cohort.session_alignment != "none"
+    wanted = task.scans if all_needed else _due(task)
     for scan_task in wanted:
         try:
             prepared[scan_task.scan.key] = prepare_scan(
                 scan_task.scan,
                 _worker.cohort.prepared,
                 settings=_worker.segmenter.settings.preprocessing,
+                steps=_worker.steps,
             )
         except Exception as error:  # noqa: BLE001  one scan never stops the others
             outcomes[scan_task.scan.key] = _reason(error)
@@ -79,6 +86,7 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
             list(prepared.values()),
             settings=_worker.segmenter.settings.preprocessing.registration,
             correct_drift=_worker.cohort.distortion.correct_drift,
+            steps=_worker.steps,
         )
         prepared = dict(zip(prepared, aligned, strict=True))
     for scan_task in _due(task):
@@ -89,7 +97,21 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
             outcomes[scan_task.scan.key] = _segment_scan(_worker, scan_task, ready)
         except Exception as error:  # noqa: BLE001  one scan never stops the others
             outcomes[scan_task.scan.key] = _reason(error)
+    if task.quality is not None:
+        _measure_quality(_worker, task.quality, prepared)
     return outcomes
+
+
+def _measure_quality(
+    worker: _Worker, task: QualityTask, prepared: Mapping[tuple[str, str], PreparedScan]
+) -> None:
+    intensity = worker.segmenter.settings.preprocessing.intensity
+    try:
+        measured = measure_participant(list(prepared.values()), intensity=intensity)
+        sessions = [session_id for _, session_id in prepared]
+        keep_measures(task, dict(zip(sessions, measured, strict=True)))
+    except Exception as error:  # noqa: BLE001  lesion volumes do not wait for quality control
+        _LOG.warning("quality of %s was not measured: %s", task.path.parent.name, _reason(error))
 
 
 def _reason(error: Exception) -> str:

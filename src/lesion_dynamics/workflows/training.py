@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lesion_dynamics.errors import ModelVersionError, ScanError
 from lesion_dynamics.model_version import MANIFEST_FILE, ModelVersion, load_model_version
+from lesion_dynamics.preprocessing.step_cache import open_cache, trim
+from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.segmenter.training_scans import TrainingScan, prepare_training_scan
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.processes import in_processes
@@ -77,6 +79,7 @@ def _prepare(plan: TrainingPlan, settings: TrainSettings) -> dict[tuple[str, str
         prepared=settings.cohort.prepared,
         settings=settings.segmenter,
         store=settings.runs / "prepared_scans",
+        steps=Steps(open_cache(settings.cache)),
     )
     ready: dict[tuple[str, str], TrainingScan] = {}
     for done in in_processes(
@@ -89,4 +92,5 @@ def _prepare(plan: TrainingPlan, settings: TrainSettings) -> dict[tuple[str, str
                 remedy="Mend or remove it and start again: the scans prepared so far are kept.",
             )
         ready[done.item.key] = done.result
+    trim(settings.cache)
     return ready

@@ -10,6 +10,8 @@ from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.reading import read_image
 from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.lesions.operating_point_choice import ValidationScan, choose_operating_point
+from lesion_dynamics.preprocessing.step_cache import open_cache
+from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.records.training_run import TrainingRun
 from lesion_dynamics.report.validation_pictures import (
     Example,
@@ -44,7 +46,9 @@ def evaluate(
     The operating point, and the record of `segmenter.evaluation.validation_record`.
     """
     scans = plan.of(plan.split.validation)
-    evaluated = probabilities(segmenter, scans, settings.cohort.prepared)
+    evaluated = probabilities(
+        segmenter, scans, settings.cohort.prepared, steps=Steps(open_cache(settings.cache))
+    )
     point, candidates = choose_operating_point(evaluated, connectivity=LESION_CONNECTIVITY)
     diagnoses = [plan.cohort.diagnosis_of(scan.participant_id) for scan in scans]
     record = validation_record(scans, diagnoses, evaluated, point)

@@ -170,6 +170,7 @@ def _training_key(
         mode="json",
         exclude={
             "tracking": True,
+            "cache": True,
             "runs": True,
             "output": True,
             "processes": True,

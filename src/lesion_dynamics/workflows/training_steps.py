@@ -184,6 +184,7 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
                 "runs": True,
                 "output": True,
                 "tracking": True,
+                "cache": True,
                 "processes": True,
                 "parent_run": True,
                 "cohort": {"root", "reference_masks", "truth"},

@@ -1,0 +1,1 @@
+"""Quality control: measures of a prepared scan, each a formula with its unit, and their flags."""
