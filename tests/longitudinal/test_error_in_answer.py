@@ -66,10 +66,9 @@ def test_simex_takes_back_what_noise_took_from_cliffs_delta():
     delta = STATISTICS["Cliff's delta"]
     truth = float(delta(ms[None], nmosd[None])[0])
     naive = float(delta(noisy.ms[None], noisy.nmosd[None])[0])
-    corrected = simex(noisy, delta, draws=60, rng=np.random.default_rng(5))
+    corrected = simex(noisy, "Cliff's delta", order=5)
     assert naive < corrected
-    assert abs(corrected - truth) < 0.5 * abs(naive - truth)
-    assert simex_draws(noisy, delta, draws=3, rng=np.random.default_rng(6)).shape == (3,)
+    assert abs(corrected - truth) < abs(naive - truth) / 3
 
 
 def test_unequal_gain_is_reported_as_what_it_would_fake():

@@ -89,7 +89,7 @@ def small_study() -> dict[str, object]:
     values = yaml.safe_load((CONF / "study" / "hong2025.yaml").read_text())
     values["bootstrap_draws"] = 200
     values["models"].update(bootstrap_draws=0, permutations=200)
-    values["measurement_error"].update(simex_draws=10, bootstrap_draws=100)
+    values["measurement_error"].update(simex_order=3, bootstrap_draws=100)
     return values
 
 
@@ -214,7 +214,7 @@ def test_a_failed_scan_is_left_out_of_every_version_and_named(study):
         {"study__robustness__brain_volume_normalised": False},
         {"study__robustness__leave_one_out": False},
         {"study__robustness__extremes_left_out": 0.2},
-        {"study__measurement_error__simex_draws": 20},
+        {"study__measurement_error__simex_order": 2},
         {"study__measurement_error__bootstrap_draws": 120},
         {"study__measurement_error__power": 0.9},
         {"study__measurement_error__figures": [{"diagnosis": "MS", "noise_mm3": 50}]},

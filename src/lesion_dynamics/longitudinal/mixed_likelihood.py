@@ -12,6 +12,7 @@ REML criterion, and its theta).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,28 @@ class ParticipantSums:
 
     @property
     def random(self) -> int:
-        """Random effects a participant."""
+        """Random effects a participant: 1 or 2."""
         return int(self.zz.shape[1])
 
     @property
     def fixed(self) -> int:
         """Fixed effects."""
         return int(self.xyxy.shape[1]) - 1
+
+    @cached_property
+    def products(self) -> Floats:
+        """(q (q + 1) / 2, m, (p + 1)^2) what each element of a symmetric (q, q) M adds to zxy'M zxy.
+
+        The criterion is asked for hundreds of times with another M for everyone: with these it
+        is a product of a matrix and a vector.
+        """
+        found = []
+        for i in range(self.random):
+            for j in range(i + 1):
+                both: Floats = self.zxy[:, i, :, None] * self.zxy[:, j, None, :]
+                full = both if i == j else both + np.swapaxes(both, 1, 2)
+                found.append(full.reshape(len(full), -1))
+        return np.stack(found)
 
 
 def participant_sums(
@@ -90,21 +106,16 @@ def solve(theta: Floats, sums: ParticipantSums, weights: Floats | None = None) -
     theta : (q (q + 1) / 2,) lower triangle of L by rows.
     weights : (m,) times each participant was drawn; None: once.
     """
-    q, p = sums.random, sums.fixed
-    factor = np.zeros((q, q))
-    factor[np.tril_indices(q)] = theta
-    inner = np.eye(q) + factor.T @ sums.zz @ factor
-    middle = factor @ np.linalg.inv(inner) @ factor.T
-    reduced = middle @ sums.zxy
-    determinants = np.log(np.linalg.det(inner))
+    p = sums.fixed
+    middle, determinants = _middle(theta, sums)
     if weights is None:
         scans, total, log_v = sums.scans.sum(), sums.xyxy.sum(axis=0), float(determinants.sum())
     else:
         scans, log_v = float(weights @ sums.scans), float(weights @ determinants)
         total = np.tensordot(weights, sums.xyxy, axes=1)
-        reduced = reduced * weights[:, None, None]
-    columns = sums.zxy.reshape(-1, p + 1)
-    whitened = total - columns.T @ reduced.reshape(-1, p + 1)
+        middle = middle * weights
+    explained = sum(row @ own for row, own in zip(middle, sums.products, strict=True))
+    whitened = total - np.asarray(explained).reshape(p + 1, p + 1)
     unscaled = np.linalg.inv(whitened[:p, :p])
     beta = unscaled @ whitened[:p, p]
     residual = float(whitened[p, p] - whitened[:p, p] @ beta)
@@ -119,3 +130,30 @@ def solve(theta: Floats, sums: ParticipantSums, weights: Floats | None = None) -
         log_determinants=log_v + log_x,
         degrees=degrees,
     )
+
+
+def _middle(theta: Floats, sums: ParticipantSums) -> tuple[Floats, Floats]:
+    """Lower triangle of L (I + L'Z'Z L)^-1 L' of each participant, and log |I + L'Z'Z L|.
+
+    (q (q + 1) / 2, m) by rows, and (m,). Written out: a stack of 2 x 2 inverses from LAPACK takes
+    ten times as long.
+    """
+    zz = sums.zz
+    if sums.random == 1:
+        inner = 1 + theta[0] ** 2 * zz[:, 0, 0]
+        return (theta[0] ** 2 / inner)[None], np.log(inner)
+    # Multiplied out by hand: what cancels in exact arithmetic would cost digits here.
+    a, b, c = theta
+    first, mixed, second = zz[:, 0, 0], zz[:, 0, 1], zz[:, 1, 1]
+    outer = first * second - mixed**2
+    determinant = (
+        1 + a * a * first + 2 * a * b * mixed + (b * b + c * c) * second + (a * c) ** 2 * outer
+    )
+    middle = np.stack(
+        [
+            a * a * (1 + c * c * second),
+            a * (b - a * c * c * mixed),
+            b * b + c * c + (a * c) ** 2 * first,
+        ]
+    )
+    return middle / determinant, np.log(determinant)
