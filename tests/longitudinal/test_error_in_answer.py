@@ -5,7 +5,7 @@ import pytest
 from lesion_dynamics.longitudinal.between import rank_sum_p
 from lesion_dynamics.longitudinal.detectable import participants_needed, smallest_detectable
 from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
-from lesion_dynamics.longitudinal.simex import STATISTICS, Rates, simex, simex_draws
+from lesion_dynamics.longitudinal.simex import STATISTICS, Rates, simex
 from lesion_dynamics.settings.measurement_error import (
     MeasurementErrorSettings,
     VolumeErrorFigures,

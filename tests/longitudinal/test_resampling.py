@@ -23,9 +23,7 @@ def test_bca_is_scipys_on_the_same_sample():
     expected = bootstrap(
         (values,), np.mean, n_resamples=20_000, rng=np.random.default_rng(3), vectorized=True
     ).confidence_interval
-    draws, jackknife = resampled(
-        lambda rows: rows.mean(axis=1), values, draws=20_000, seed=4
-    )
+    draws, jackknife = resampled(lambda rows: rows.mean(axis=1), values, draws=20_000, seed=4)
     low, high, method = bca_interval(float(values.mean()), draws, jackknife, level=0.95)
     assert method == "bootstrap BCa"
     assert low == pytest.approx(expected.low, rel=0.03)

@@ -74,7 +74,7 @@ def test_a_skewed_group_gets_its_pseudomedian_back():
 def test_weights_of_pairs_are_the_pairs_of_drawn_participants(name, direct):
     own = rates(noise=0.0, n=6)
     rows = np.array([0, 0, 2, 3, 3, 3]), np.array([1, 1, 2, 4, 4])
-    counts = [np.bincount(r, minlength=n)[None].astype(float) for r, n in zip(rows, (6, 5), strict=True)]
+    counts = [np.bincount(rows[i], minlength=6 - i)[None].astype(float) for i in (0, 1)]
     pairs = _pairs(own, name)
     weights = pairs.weights(counts[0], counts[0] if name == "MS" else counts[1])[0]
     repeated = np.repeat(pairs.values, weights.astype(int))

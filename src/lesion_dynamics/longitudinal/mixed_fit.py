@@ -127,8 +127,10 @@ def _descend(
 
     def criterion(theta: Floats) -> Any:
         found = solve(theta, sums, weights)
-        value = found.deviance if np.isfinite(found.deviance) else 1e12
-        return (value, gradient(theta, sums, found, weights)) if with_gradient else value
+        if not np.isfinite(found.deviance):
+            return (1e12, np.zeros_like(theta)) if with_gradient else 1e12
+        slope = gradient(theta, sums, found, weights) if with_gradient else None
+        return found.deviance if slope is None else (found.deviance, slope)
 
     try:
         with np.errstate(all="ignore"):

@@ -52,7 +52,7 @@ class ParticipantSums:
 
     @cached_property
     def products(self) -> Floats:
-        """(q (q + 1) / 2, m, (p + 1)^2) what each element of a symmetric (q, q) M adds to zxy'M zxy.
+        """(q (q + 1) / 2, m, (p + 1)^2) what each element of M adds to zxy'M zxy.
 
         The criterion is asked for hundreds of times with another M for everyone: with these it
         is a product of a matrix and a vector.

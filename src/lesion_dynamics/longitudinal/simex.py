@@ -185,7 +185,8 @@ def simex_draws(
         signs = noise_free_sign(pairs.values, pairs.noise, order=order)
         return np.asarray(weights @ signs / weights.sum(axis=1))
     order = min(order, LOCATION_ORDER)
-    grid = np.linspace(*np.quantile(pairs.values, _TAILS), _GRID)
+    low, high = (float(end) for end in np.quantile(pairs.values, _TAILS))
+    grid = np.linspace(low, high, _GRID)
     distances = pairs.values[:, None] - grid
     spread = np.broadcast_to(pairs.noise[:, None], distances.shape)
     above = weights @ noise_free_sign(distances, spread, order=order)

@@ -45,7 +45,9 @@ def run(settings: AnalyzeSettings) -> AnalysisResult:
 
     Raises
     ------
-    UserError : the output cannot be written, or an input cannot be used.
+    UserError : the output cannot be written, or an input cannot be used. Rows of the
+        measurements that cannot be used stop nothing: all else is computed and written, then
+        the first of them is raised.
     """
     from lesion_dynamics.workflows.analysis_outputs import write_results  # loads matplotlib
 
@@ -54,6 +56,14 @@ def run(settings: AnalyzeSettings) -> AnalysisResult:
     result = analyse(inputs, settings)
     files = write_results(result, inputs, settings)
     _show(result.text, files)
+    if inputs.refusals:
+        first = inputs.refusals[0]
+        raise MeasurementsError(
+            f"{len(inputs.refusals)} row(s) of the measurements were refused, the first: {first};"
+            " everything else is computed and written",
+            where=first.where,
+            remedy="Correct them and run again; scans_left_out.tsv lists their scans.",
+        )
     return replace(result, files=files)
 
 
@@ -91,7 +101,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
         comparison=side_by_side(statistics, study.published),
         left_out=common.left_out,
         robustness=pd.concat(
-            [robustness(own, study, inputs.others) for own in versions.values()],
+            [robustness(own, study, inputs.lines_of(name)) for name, own in versions.items()],
             ignore_index=True,
         ),
         measurement_error=pd.concat(errors, ignore_index=True),

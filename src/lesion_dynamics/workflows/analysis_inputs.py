@@ -20,6 +20,8 @@ from lesion_dynamics.longitudinal.measurements import (
     require_known_scans,
 )
 from lesion_dynamics.longitudinal.new_lesions import read_new_lesions
+from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, read_alternatives
+from lesion_dynamics.longitudinal.refused_rows import Refusal, read_usable_rows
 from lesion_dynamics.longitudinal.tidy_tables import tsv_of
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 
@@ -30,7 +32,9 @@ class AnalysisInputs:
 
     measurements : all model versions, and the truth if the cohort has one.
     new_lesions : tracked new lesions of the intervals, or None.
-    others : volumes at other operating points, by the name of their line in the panel.
+    others : other volumes of the same scans, by the name of their line in the panel.
+    alternatives : the same at other operating points, as inference measured them.
+    refusals : rows of the measurements that were not used.
     hashes : from a path or a table's name to SHA-256.
     """
 
@@ -39,6 +43,17 @@ class AnalysisInputs:
     hashes: dict[str, str]
     new_lesions: pd.DataFrame | None = None
     others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    alternatives: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
+
+    def lines_of(self, model_version: str) -> dict[str, pd.DataFrame]:
+        """The panel's further tables: those declared, and those at other operating points."""
+        own = {
+            name: table
+            for name, table in self.alternatives.items()
+            if (table["model_version"] == model_version).any()
+        }
+        return {**own, **self.others}
 
 
 def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
@@ -52,7 +67,7 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
     tables = read_tables(settings.cohort)
     paths = measurement_files(settings.measurements)
     truth = settings.cohort.truth
-    measured = [_read_known(path, tables, settings) for path in paths]
+    measured, refusals = _read_usable(paths, tables)
     if truth is not None:
         measured = [table[table["model_version"] != TRUTH] for table in measured]
         known = _read_known(truth, tables, settings)
@@ -77,7 +92,47 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         hashes=hashes,
         new_lesions=tracked,
         others=_read_others(tables, settings, hashes),
+        alternatives=_read_alternatives(paths, tables, settings, hashes),
+        refusals=refusals,
     )
+
+
+def _read_usable(
+    paths: list[Path], tables: CohortTables
+) -> tuple[list[pd.DataFrame], tuple[Refusal, ...]]:
+    """What can be used of each table, and the rows that were refused.
+
+    Raises
+    ------
+    MeasurementsError : no row of any table can be used.
+    """
+    read = [read_usable_rows(path, tables.sessions) for path in paths]
+    refusals = tuple(refusal for _, own in read for refusal in own)
+    usable = [table for table, _ in read if table is not None]
+    if not usable:
+        raise MeasurementsError(
+            f"no row can be used; the first, {refusals[0]}", where=refusals[0].where,
+            remedy="Correct the table, or name the cohort that it belongs to.",
+        )  # fmt: skip
+    return usable, refusals
+
+
+def _read_alternatives(
+    paths: list[Path], tables: CohortTables, settings: AnalyzeSettings, hashes: dict[str, str]
+) -> dict[str, pd.DataFrame]:
+    """Of every folder of measurements that has them; their hashes are added to ``hashes``."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    if settings.study.robustness.operating_points:
+        cohort = f"{settings.cohort.name} in {settings.cohort.root}"
+        for path in paths:
+            beside = path.with_name(ALTERNATIVES_FILE)
+            if path.name != FILE_NAME or not beside.is_file():
+                continue
+            for name, table in read_alternatives(beside, read_measurements(path)).items():
+                require_known_scans(table, tables.sessions, where=beside, cohort=cohort)
+                found.setdefault(name, []).append(table)
+            hashes[portable(beside)] = hash_of_file(beside)
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in found.items()}
 
 
 def _read_others(

@@ -13,6 +13,7 @@ from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs
 from lesion_dynamics.workflows.analysis_result import AnalysisResult
 
+SHOWN_REFUSALS = 5
 _JUDGED = ("remission_change_mm3", "annualised_change_mm3_per_year")
 
 
@@ -28,6 +29,8 @@ def study_as_text(
         f" each end at least {study.washout_days:g} days after the last one. Signed-rank test:"
         f" zero_method={study.zero_method}; the other two are in statistics.tsv.",
         f"Scans: {len(common.sessions)} in every column; {len(common.left_out)} left out.",
+        *(f"Refused: {refusal}." for refusal in inputs.refusals[:SHOWN_REFUSALS]),
+        *_dates_out_of_order(inputs.tables.sessions),
         *_left_out_lines(result),
         *_not_computed(result.statistics),
     ]
@@ -47,6 +50,21 @@ def study_as_text(
     title = f"Study {study.name} on cohort {settings.cohort.name}{source}"
     published = published_figures(study.published)
     return study_text(result.statistics, published, title=title, remarks=remarks)
+
+
+def _dates_out_of_order(sessions: pd.DataFrame) -> list[str]:
+    """Participants whose sessions are numbered against their dates, and how they are used."""
+    by_name = sessions.sort_values(["participant_id", "session_id"], kind="stable")
+    days = by_name.groupby("participant_id", sort=True)["days_from_baseline"]
+    wrong = days.apply(lambda own: not own.is_monotonic_increasing)
+    who = [str(name) for name in wrong.index[wrong.to_numpy(dtype=bool)]]
+    if not who:
+        return []
+    shown = ", ".join(who[:SHOWN_REFUSALS]) + (", ..." if len(who) > SHOWN_REFUSALS else "")
+    return [
+        f"Sessions named against their dates in {len(who)} participant(s) ({shown}): taken in the"
+        " order of days_from_baseline. Are the dates right?"
+    ]
 
 
 def _left_out_lines(result: AnalysisResult) -> list[str]:

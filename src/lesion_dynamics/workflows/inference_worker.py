@@ -12,6 +12,7 @@ import torch
 
 from lesion_dynamics.errors import UserError
 from lesion_dynamics.imaging.writing import as_stored
+from lesion_dynamics.lesions.alternatives import measure_alternatives
 from lesion_dynamics.lesions.measurement import measure
 from lesion_dynamics.longitudinal.measurements import MEASURED
 from lesion_dynamics.model_version import ModelVersion
@@ -108,6 +109,7 @@ def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> di
         "voxel_volume_mm3": round(brain.voxel_volume_mm3, 6),
         "status": MEASURED,
         "reason": "",
+        "alternatives": measure_alternatives(probability, point),
     }
     write_scan(
         task.outputs,
