@@ -180,3 +180,42 @@ def test_the_shipped_configuration_composes_into_the_settings():
     assert chosen.study.published is not None
     known = {(f.diagnosis, f.quantity, f.statistic) for f in chosen.study.published.figures}
     assert len(known) == len(chosen.study.published.figures)
+
+
+def test_alternatives_and_repeatability_beside_the_measurements_are_read(study):
+    folder = study / "derivatives" / "segmenter-v1"
+    table = pd.read_csv(folder / "lesion_measurements.tsv", sep="\t", keep_default_na=False)
+    table = table.assign(probability_threshold=0.5, minimum_lesion_volume_mm3=9.0)
+    tsv(folder / "lesion_measurements.tsv", table)
+    other = table.assign(lesion_volume_mm3=table["lesion_volume_mm3"] / 2)
+    tsv(
+        folder / "lesion_measurements_alternatives.tsv",
+        pd.concat([other.assign(probability_threshold=0.6),
+                   other.assign(minimum_lesion_volume_mm3=27.0)]),
+    )  # fmt: skip
+    figure = {"diagnosis": "all", "noise_mm3": 100.0, "noise_share": 0.0, "scans": 20}
+    record = {"format": 1, "model_version": "segmenter/1", "source": "made", "figures": [figure]}
+    (folder / "repeatability.json").write_text(json.dumps(record))
+    chosen = settings(study)
+    inputs = analysis.read_inputs(chosen)
+    result = analysis.analyse(inputs, chosen)
+    own = result.robustness[result.robustness["diagnosis"] == "MS"].set_index(
+        ["model_version", "line"]
+    )
+    declared = own.loc["segmenter/1", "estimate"].iloc[0]
+    for line in ("threshold 0.6", "minimum lesion volume 27 mm3"):
+        found = own.loc[("segmenter/1", line), "estimate"]
+        assert found == pytest.approx(declared / 2, rel=1e-3)
+        assert ("segmenter/2", line) not in own.index
+    absent = own.loc[("segmenter/2", "other thresholds and volumes"), "note"]
+    assert "no lesion_measurements_alternatives.tsv" in absent
+    assert ("truth", "other thresholds and volumes") not in own.index
+    changes = result.changes.set_index(["model_version", "participant_id"])
+    # Two scans of 100 mm3 noise each, 1.96 standard deviations.
+    limit = changes.loc[("segmenter/1", "sub-ms1"), "smallest_detectable_change_mm3"]
+    assert limit == pytest.approx(1.96 * 100 * np.sqrt(2), rel=1e-3)
+    assert changes.loc[("segmenter/1", "sub-nmosd5"), "beyond_noise"] == "no"
+    assert changes.loc[("segmenter/1", "sub-ms5"), "beyond_noise"] == "yes"
+    names = " ".join(inputs.hashes)
+    assert "repeatability.json" in names
+    assert "alternatives" in names

@@ -154,6 +154,7 @@ def _corrected(
         yield _row(BETWEEN, RATE, CORRECTED, "mm3/year", Estimate(n=sum(sizes), note=note))
         return
     gains = [figures[name].gain for name in DIAGNOSES]
+    note = "gain 1 in both, or unknown: only noise is taken out" if gains == [1, 1] else ""
     measured = [group[RATE].to_numpy(dtype=np.float64) for group in groups]
     spreads = [
         (group["participant_id"].map(noise).fillna(0.0) / group["remission_years"]).to_numpy(
@@ -176,7 +177,7 @@ def _corrected(
             else (name, RATE, f"pseudomedian, {CORRECTED}")
         )
         n = sum(sizes) if between else sizes[DIAGNOSES.index(name)]
-        found = _with_interval(rates, name, n, settings)
+        found = _with_interval(rates, name, n, settings, note)
         corrected = found.estimate
         yield _row(*key, unit, found)
         naive = float(statistic(measured[0][None], measured[1][None])[0])
@@ -187,10 +188,10 @@ def _corrected(
     yield _faked(rates, gains)
 
 
-def _with_interval(rates: Rates, name: str, n: int, settings: StudySettings) -> Estimate:
+def _with_interval(rates: Rates, name: str, n: int, settings: StudySettings, note: str) -> Estimate:
     """A corrected estimate, its interval over participants up to `PAIRS_UP_TO` pairs."""
     order, level = settings.measurement_error.simex_order, settings.interval_level
-    found = Estimate(estimate=simex(rates, name, order=order), n=n)
+    found = Estimate(estimate=simex(rates, name, order=order), n=n, note=note)
     if max(rates.ms.size, rates.nmosd.size) ** 2 > PAIRS_UP_TO:
         return found.noted(f"not resampled: {rates.ms.size} and {rates.nmosd.size} participants")
     draws = settings.measurement_error.bootstrap_draws

@@ -16,6 +16,7 @@ from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.longitudinal.against_truth import volume_errors
 from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
 from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
+from lesion_dynamics.longitudinal.repeatability import with_repeatability
 from lesion_dynamics.longitudinal.robustness import robustness
 from lesion_dynamics.longitudinal.same_scans import same_scans
 from lesion_dynamics.longitudinal.side_by_side import side_by_side
@@ -91,7 +92,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
         for name in model_versions(inputs.measurements)
     }
     found = {name: study_of_version(own, intervals, study) for name, own in versions.items()}
-    found, errors = _with_errors(found, tables.participants, study)
+    found, errors = _with_errors(found, inputs, study)
     statistics = pd.concat(_statistics(found, tables.participants, study), ignore_index=True)
     changes = {name: own.changes for name, own in found.items()}
     result = AnalysisResult(
@@ -131,12 +132,15 @@ def _statistics(
 
 
 def _with_errors(
-    found: dict[str, VersionStudy], participants: pd.DataFrame, study: StudySettings
+    found: dict[str, VersionStudy], inputs: AnalysisInputs, study: StudySettings
 ) -> tuple[dict[str, VersionStudy], list[pd.DataFrame]]:
     """The versions with their smallest detectable changes, and the error in their answers."""
+    participants = inputs.tables.participants
     noted, errors = {}, []
     for name, own in found.items():
         figures = _figures(name, found, participants, study)
+        if not study.measurement_error.figures:
+            figures = with_repeatability(figures, inputs.repeatability.get(name))
         noise = change_noise(own.intervals, participants, figures)
         changes = with_noise(own.changes, noise)
         noted[name] = replace(own, changes=changes)

@@ -22,6 +22,11 @@ from lesion_dynamics.longitudinal.measurements import (
 from lesion_dynamics.longitudinal.new_lesions import read_new_lesions
 from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, read_alternatives
 from lesion_dynamics.longitudinal.refused_rows import Refusal, read_usable_rows
+from lesion_dynamics.longitudinal.repeatability import (
+    REPEATABILITY_FILE,
+    Repeatability,
+    read_repeatability,
+)
 from lesion_dynamics.longitudinal.tidy_tables import tsv_of
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 
@@ -35,6 +40,7 @@ class AnalysisInputs:
     others : other volumes of the same scans, by the name of their line in the panel.
     alternatives : the same at other operating points, as inference measured them.
     refusals : rows of the measurements that were not used.
+    repeatability : by model version, as far as its folder has a record.
     hashes : from a path or a table's name to SHA-256.
     """
 
@@ -45,6 +51,7 @@ class AnalysisInputs:
     others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     alternatives: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    repeatability: Mapping[str, Repeatability] = field(default_factory=dict)
 
     def lines_of(self, model_version: str) -> dict[str, pd.DataFrame]:
         """The panel's further tables: those declared, and those at other operating points."""
@@ -94,7 +101,20 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         others=_read_others(tables, settings, hashes),
         alternatives=_read_alternatives(paths, tables, settings, hashes),
         refusals=refusals,
+        repeatability=_read_repeatability(paths, hashes),
     )
+
+
+def _read_repeatability(paths: list[Path], hashes: dict[str, str]) -> dict[str, Repeatability]:
+    """Records beside the measurements; their hashes are added to ``hashes``."""
+    found = {}
+    for path in paths:
+        beside = path.with_name(REPEATABILITY_FILE)
+        if path.name == FILE_NAME and beside.is_file():
+            record = read_repeatability(beside)
+            found[record.model_version] = record
+            hashes[portable(beside)] = hash_of_file(beside)
+    return found
 
 
 def _read_usable(
