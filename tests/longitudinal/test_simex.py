@@ -77,6 +77,7 @@ def test_weights_of_pairs_are_the_pairs_of_drawn_participants(name, direct):
     counts = [np.bincount(rows[i], minlength=6 - i)[None].astype(float) for i in (0, 1)]
     pairs = _pairs(own, name)
     weights = pairs.weights(counts[0], counts[0] if name == "MS" else counts[1])[0]
+    assert weights.sum() == (6 * 7 / 2 if name == "MS" else 6 * 5)
     repeated = np.repeat(pairs.values, weights.astype(int))
     plain = float(direct(own.ms[rows[0]][None], own.nmosd[rows[1]][None])[0])
     found = np.sign(repeated).mean() if name == "Cliff's delta" else np.median(repeated)
