@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesion_dynamics.errors import MeasurementsError
-from lesion_dynamics.longitudinal.measurements import read_measurements_at
+from lesion_dynamics.longitudinal.measurements import COLUMNS, read_measurements_at
 from lesion_dynamics.longitudinal.tidy_tables import write_table
 
 ALTERNATIVES_FILE = "lesion_measurements_alternatives.tsv"
@@ -70,5 +70,7 @@ def write_alternatives(path: Path, rows: Iterable[dict[str, object]]) -> None:
     if table.empty:
         path.unlink(missing_ok=True)
         return
+    # Rows that come back from a sidecar have their keys in another order.
+    table = table[[column for column in COLUMNS if column in table]]
     keys = ["participant_id", "session_id", *POINT]
     write_table(path, table.sort_values(keys, ignore_index=True))
