@@ -112,3 +112,12 @@ def test_published_difference_and_power_reach_the_rows():
     needed = rows.loc[("MS vs NMOSD", "participants_needed", "power 80%")]
     assert "168 mm3/year" in needed["note"]
     assert 0 < needed["estimate"] < 60
+
+
+def test_the_order_of_the_extrapolation_reaches_cliffs_delta():
+    key = ("MS vs NMOSD", RATE, "Cliff's delta, SIMEX after calibration")
+    estimates = [
+        found(changes(), both(), noise=120.0, simex_order=order).loc[key, "estimate"]
+        for order in (1, 3, 7)
+    ]
+    assert estimates[0] < estimates[1] < estimates[2]

@@ -31,7 +31,7 @@ from lesion_dynamics.workflows import analysis
         {"study__robustness__leave_one_out": False},
         {"study__robustness__extremes_left_out": 0.2},
         {"study__robustness__operating_points": False},
-        {"study__measurement_error__simex_order": 2},
+        {"study__measurement_error__simex_order": 0},
         {"study__measurement_error__bootstrap_draws": 120},
         {"study__measurement_error__power": 0.9},
         {"study__measurement_error__figures": [{"diagnosis": "MS", "noise_mm3": 50}]},
