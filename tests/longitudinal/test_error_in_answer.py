@@ -5,7 +5,7 @@ import pytest
 from lesion_dynamics.longitudinal.between import rank_sum_p
 from lesion_dynamics.longitudinal.detectable import participants_needed, smallest_detectable
 from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
-from lesion_dynamics.longitudinal.simex import STATISTICS, Rates, simex, simex_draws
+from lesion_dynamics.longitudinal.simex import STATISTICS, Rates, simex
 from lesion_dynamics.settings.measurement_error import (
     MeasurementErrorSettings,
     VolumeErrorFigures,
@@ -66,10 +66,9 @@ def test_simex_takes_back_what_noise_took_from_cliffs_delta():
     delta = STATISTICS["Cliff's delta"]
     truth = float(delta(ms[None], nmosd[None])[0])
     naive = float(delta(noisy.ms[None], noisy.nmosd[None])[0])
-    corrected = simex(noisy, delta, draws=60, rng=np.random.default_rng(5))
+    corrected = simex(noisy, "Cliff's delta", order=5)
     assert naive < corrected
-    assert abs(corrected - truth) < 0.5 * abs(naive - truth)
-    assert simex_draws(noisy, delta, draws=3, rng=np.random.default_rng(6)).shape == (3,)
+    assert abs(corrected - truth) < abs(naive - truth) / 3
 
 
 def test_unequal_gain_is_reported_as_what_it_would_fake():
@@ -113,3 +112,13 @@ def test_published_difference_and_power_reach_the_rows():
     needed = rows.loc[("MS vs NMOSD", "participants_needed", "power 80%")]
     assert "168 mm3/year" in needed["note"]
     assert 0 < needed["estimate"] < 60
+
+
+def test_the_order_of_the_extrapolation_reaches_cliffs_delta():
+    key = ("MS vs NMOSD", RATE, "Cliff's delta, SIMEX after calibration")
+    estimates = [
+        found(changes(), both(), noise=120.0, simex_order=order).loc[key, "estimate"]
+        for order in (1, 3, 7)
+    ]
+    assert estimates[0] < min(estimates[1:])
+    assert abs(estimates[1] - estimates[2]) > 0.01

@@ -23,9 +23,7 @@ def test_bca_is_scipys_on_the_same_sample():
     expected = bootstrap(
         (values,), np.mean, n_resamples=20_000, rng=np.random.default_rng(3), vectorized=True
     ).confidence_interval
-    draws, jackknife = resampled(
-        lambda rows: rows.mean(axis=1), values, draws=20_000, rng=np.random.default_rng(4)
-    )
+    draws, jackknife = resampled(lambda rows: rows.mean(axis=1), values, draws=20_000, seed=4)
     low, high, method = bca_interval(float(values.mean()), draws, jackknife, level=0.95)
     assert method == "bootstrap BCa"
     assert low == pytest.approx(expected.low, rel=0.03)
@@ -40,12 +38,20 @@ def test_bca_of_two_groups_is_scipys():
         n_resamples=20_000, rng=np.random.default_rng(6), vectorized=True,
     ).confidence_interval  # fmt: skip
     draws, jackknife = resampled_pairs(
-        lambda a, b: a.mean(axis=1) - b.mean(axis=1), first, second, draws=20_000,
-        rng=np.random.default_rng(7),
-    )  # fmt: skip
+        lambda a, b: a.mean(axis=1) - b.mean(axis=1), first, second, draws=20_000, seed=7
+    )
     low, high, _ = bca_interval(float(first.mean() - second.mean()), draws, jackknife, level=0.95)
     assert low == pytest.approx(expected.low, abs=0.05)
     assert high == pytest.approx(expected.high, abs=0.05)
+
+
+def test_the_same_seed_draws_the_same_participants_for_every_quantity_and_version():
+    values = np.arange(12.0)
+    once, _ = resampled(pseudomedians, values, draws=300, seed=9)
+    twice, _ = resampled(pseudomedians, 2 * values, draws=300, seed=9)
+    assert twice.tolist() == (2 * once).tolist()
+    other, _ = resampled(pseudomedians, values, draws=300, seed=10)
+    assert other.tolist() != once.tolist()
 
 
 def test_row_statistics_are_those_of_the_estimators():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lesion_dynamics.longitudinal.mixed_fit import FitRefusedError, fit_mixed
-from lesion_dynamics.longitudinal.mixed_likelihood import participant_sums, solve
+from lesion_dynamics.longitudinal.mixed_likelihood import gradient, participant_sums, solve
 from lesion_dynamics.longitudinal.satterthwaite import contrasts
 
 HERE = Path(__file__).parent
@@ -53,6 +53,22 @@ def test_what_lme4_calls_singular_is_refused():
     assert EXPECTED["noisy"]["slope"]["singular"]
     with pytest.raises(FitRefusedError, match="singular"):
         fit_mixed(sums("noisy", slope=True))
+
+
+@pytest.mark.parametrize("slope", [True, False])
+def test_the_gradient_is_that_of_differences(slope):
+    own = sums("small", slope=slope)
+    rng = np.random.default_rng(2)
+    weights = rng.integers(0, 4, own.scans.size).astype(float)
+    theta = np.array([1.3, -0.4, 0.7])[: 3 if slope else 1]
+    found = gradient(theta, own, solve(theta, own, weights), weights)
+    for i in range(theta.size):
+        ends = []
+        for step in (1e-5, -1e-5):
+            moved = theta.copy()
+            moved[i] += step
+            ends.append(solve(moved, own, weights).deviance)
+        assert found[i] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-5, abs=1e-5)
 
 
 def test_drawing_a_participant_twice_is_having_the_rows_twice():

@@ -1,7 +1,9 @@
 import pandas as pd
+from docx import Document
 
 from lesion_dynamics.longitudinal.table_one import table_one
 from lesion_dynamics.report.paper_tables import csv_of, latex_of, markdown_of, write_paper_tables
+from lesion_dynamics.report.word_table import docx_of
 
 PEOPLE = pd.DataFrame(
     {"participant_id": ["sub-01", "sub-02", "sub-03"], "diagnosis": ["MS", "MS", "NMOSD"],
@@ -43,4 +45,9 @@ def test_special_characters_survive_in_every_format(tmp_path):
     assert lines[2] == r"a\_b & c \\"
     assert lines[4] == r"50\% \& \textless{}1 & 1,5 \\"
     files = write_paper_tables(tmp_path, {"one": table})
-    assert set(files) == {"one.csv", "one.md", "one.tex"}
+    assert set(files) == {"one.csv", "one.md", "one.tex", "one.docx"}
+    (grid,) = Document(str(files["one.docx"])).tables
+    assert [[cell.text for cell in row.cells] for row in grid.rows] == [
+        ["a_b", "c"], ["50% & <1", "1,5"], ["x|y", "{z}"],
+    ]  # fmt: skip
+    assert docx_of(table) == files["one.docx"].read_bytes()

@@ -14,11 +14,15 @@ from tests.conftest import Workplace
 
 from lesion_dynamics.errors import OutputError, ScanError
 from lesion_dynamics.imaging.reading import read_image, read_mask, read_probability
+from lesion_dynamics.lesions.alternatives import other_operating_points
 from lesion_dynamics.lesions.measurement import measure
+from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.longitudinal.measurements import read_measurements
+from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, read_alternatives
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.segmenter.segmenter import mask_at
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.operating_point import OperatingPoint
 from lesion_dynamics.workflows import inference
 
 FOLDER = "derivatives/study/lesion-segmenter-v1"
@@ -103,6 +107,34 @@ def test_the_table_is_what_the_masks_hold(
         assert row.lesion_volume_mm3 == measured.lesion_volume_mm3
         assert row.lesion_count == measured.lesion_count
         assert 500_000 < row.brain_volume_mm3 < 2_500_000
+
+
+def test_alternatives_are_what_the_stored_probability_gives(
+    place: Workplace, result: inference.InferenceResult, trained: tuple[Workplace, ModelVersion]
+) -> None:
+    tables = read_alternatives(
+        result.folder / ALTERNATIVES_FILE, read_measurements(result.measurements)
+    )
+    points = other_operating_points(trained[1].manifest.operating_point)
+    assert len(tables) == len(points)
+    for table in tables.values():
+        assert len(table) == 4
+        for row in table.itertuples():
+            path = (
+                place.folder / FOLDER / row.participant_id / row.session_id / "anat"
+                / f"{row.participant_id}_{row.session_id}_label-L_probseg.nii.gz"
+            )  # fmt: skip
+            image = nib.load(path)
+            point = OperatingPoint(
+                probability_threshold=row.probability_threshold,
+                minimum_lesion_volume_mm3=row.minimum_lesion_volume_mm3,
+                connectivity=row.connectivity,
+            )
+            volume = abs(np.linalg.det(image.affine[:3, :3]))
+            mask = lesion_mask(
+                image.get_fdata(dtype=np.float32), voxel_volume_mm3=volume, operating_point=point
+            )
+            assert row.lesion_volume_mm3 == pytest.approx(mask.sum() * volume, abs=1e-3)
 
 
 def test_sidecars_name_version_weights_and_inputs(

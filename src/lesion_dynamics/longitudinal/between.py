@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,7 @@ def shift(first: NDArray[np.float64], second: NDArray[np.float64], *, level: flo
     return found.with_interval(low, high, level=level, method="Mann-Whitney")
 
 
+@lru_cache(maxsize=1024)
 def _critical_rank(n1: int, n2: int, *, level: float) -> int:
     """Rank of the difference at which the interval starts; 0: none reaches ``level``."""
     if n1 + n2 <= EXACT_UP_TO:

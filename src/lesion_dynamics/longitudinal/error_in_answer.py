@@ -14,7 +14,8 @@ from lesion_dynamics.longitudinal.detectable import participants_needed, smalles
 from lesion_dynamics.longitudinal.estimate import MINIMUM_PARTICIPANTS, Estimate
 from lesion_dynamics.longitudinal.medians import RESAMPLED_UP_TO
 from lesion_dynamics.longitudinal.participant_bootstrap import pseudomedians
-from lesion_dynamics.longitudinal.simex import STATISTICS, Rates, simex, simex_draws
+from lesion_dynamics.longitudinal.resampled_estimates import PAIRS_UP_TO
+from lesion_dynamics.longitudinal.simex import DELTA, STATISTICS, Rates, simex, simex_draws
 from lesion_dynamics.longitudinal.study import BETWEEN, Row, table_of
 from lesion_dynamics.longitudinal.volume_error import Z_95, Figures
 from lesion_dynamics.settings.study import StudySettings
@@ -68,9 +69,9 @@ def error_in_answer(
     """
     rows = [*_figure_rows(figures), *_power_rows(changes, settings)]
     rows += _below_noise(changes)
-    if set(figures) == set(DIAGNOSES) and settings.measurement_error.simex_draws:
+    if set(figures) == set(DIAGNOSES) and settings.measurement_error.simex_order:
         rows += _corrected(changes, noise, figures, settings)
-    elif settings.measurement_error.simex_draws:
+    elif settings.measurement_error.simex_order:
         rows.append(_row(BETWEEN, RATE, CORRECTED, "mm3/year", Estimate(note=NO_FIGURES)))
     return table_of(rows, model_version=model_version)
 
@@ -153,6 +154,7 @@ def _corrected(
         yield _row(BETWEEN, RATE, CORRECTED, "mm3/year", Estimate(n=sum(sizes), note=note))
         return
     gains = [figures[name].gain for name in DIAGNOSES]
+    note = "gain 1 in both, or unknown: only noise is taken out" if gains == [1, 1] else ""
     measured = [group[RATE].to_numpy(dtype=np.float64) for group in groups]
     spreads = [
         (group["participant_id"].map(noise).fillna(0.0) / group["remission_years"]).to_numpy(
@@ -168,23 +170,15 @@ def _corrected(
     )
     for name, statistic in STATISTICS.items():
         between = name not in DIAGNOSES
-        unit = "" if name == "Cliff's delta" else "mm3/year"
+        unit = "" if name == DELTA else "mm3/year"
         key = (
             (BETWEEN, RATE, f"{name}, {CORRECTED}")
             if between
             else (name, RATE, f"pseudomedian, {CORRECTED}")
         )
-        rng = np.random.default_rng(settings.seed)
-        corrected = simex(rates, statistic, draws=settings.measurement_error.simex_draws, rng=rng)
-        drawn = simex_draws(
-            rates, statistic, draws=settings.measurement_error.bootstrap_draws, rng=rng
-        )
-        level = settings.interval_level
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
         n = sum(sizes) if between else sizes[DIAGNOSES.index(name)]
-        found = Estimate(estimate=corrected, n=n).with_interval(
-            float(low), float(high), level=level, method="bootstrap percentile of SIMEX"
-        )
+        found = _with_interval(rates, name, n, settings, note)
+        corrected = found.estimate
         yield _row(*key, unit, found)
         naive = float(statistic(measured[0][None], measured[1][None])[0])
         share = naive / corrected if corrected else math.nan
@@ -192,6 +186,25 @@ def _corrected(
         label = "attenuation" if not between else f"attenuation of {name}"
         yield _row(key[0], RATE, label, "", attenuation)
     yield _faked(rates, gains)
+
+
+def _with_interval(rates: Rates, name: str, n: int, settings: StudySettings, note: str) -> Estimate:
+    """A corrected estimate, its interval over participants up to `PAIRS_UP_TO` pairs."""
+    order, level = settings.measurement_error.simex_order, settings.interval_level
+    found = Estimate(estimate=simex(rates, name, order=order), n=n, note=note)
+    if max(rates.ms.size, rates.nmosd.size) ** 2 > PAIRS_UP_TO:
+        return found.noted(f"not resampled: {rates.ms.size} and {rates.nmosd.size} participants")
+    draws = settings.measurement_error.bootstrap_draws
+    rng = np.random.default_rng(settings.seed)
+    drawn = simex_draws(rates, name, order=order, draws=draws, rng=rng)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    if name == DELTA:
+        low, high = np.clip([low, high], -1, 1)
+        if abs(found.estimate) > 1:
+            found = found.noted("beyond 1: the noise is large against the differences")
+    return found.with_interval(
+        float(low), float(high), level=level, method="bootstrap percentile of SIMEX"
+    )
 
 
 def _faked(rates: Rates, gains: list[float]) -> Row:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -42,14 +42,21 @@ COLUMNS = (
 REQUIRED = ("participant_id", "session_id", "model_version", "lesion_volume_mm3")
 """All that a table from elsewhere needs. Without ``status`` every row must have a volume."""
 
-_TEXT = ("participant_id", "session_id", "model_version", "weights_sha256", "status", "reason")
+TEXT_COLUMNS = (
+    "participant_id",
+    "session_id",
+    "model_version",
+    "weights_sha256",
+    "status",
+    "reason",
+)
 _VOLUMES = (
     "lesion_volume_mm3",
     "largest_lesion_volume_mm3",
     "brain_volume_mm3",
     "voxel_volume_mm3",
 )
-_KEY = ["model_version", "participant_id", "session_id"]
+KEY = ["model_version", "participant_id", "session_id"]
 
 
 def read_measurements(path: Path) -> pd.DataFrame:
@@ -65,6 +72,31 @@ def read_measurements(path: Path) -> pd.DataFrame:
     MeasurementsError : no such file, not a table, a missing column, a duplicate row, a volume
         that is negative, not a number or missing, a failed row without a reason.
     """
+    return check_measurements(table_at(path), where=path)
+
+
+def read_measurements_at(path: Path, columns: list[str]) -> dict[tuple[float, ...], pd.DataFrame]:
+    """Checked tables of one file by the numbers in ``columns``: a scan may stand once in each.
+
+    Raises
+    ------
+    MeasurementsError : as `read_measurements`; or a row lacks one of ``columns``.
+    """
+    table = table_at(path)
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise MeasurementsError(
+            f"missing column {missing[0]}", where=path, remedy="Write it again with infer.py."
+        )
+    numbers = pd.DataFrame({column: _numbers(table, column, path) for column in columns})
+    _refuse(table, numbers.isna().any(axis=1), f"no {' or '.join(columns)}", path, "Fill it in.")
+    keys = list(numbers.itertuples(index=False, name=None))
+    groups = table.groupby(pd.Index(keys, tupleize_cols=False), sort=True)
+    return {key: check_measurements(part, where=path) for key, part in groups}
+
+
+def table_at(path: Path) -> pd.DataFrame:
+    """The table of a file as text, missing entries None; nothing but its form is checked."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         table = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, keep_default_na=False)
@@ -80,7 +112,7 @@ def read_measurements(path: Path) -> pd.DataFrame:
             where=path,
             remedy=f"Expected are the columns {', '.join(REQUIRED)} and more.",
         ) from None
-    return check_measurements(table.replace({"n/a": None, "": None}), where=path)
+    return table.replace({"n/a": None, "": None})
 
 
 def check_measurements(table: pd.DataFrame, *, where: str | Path) -> pd.DataFrame:
@@ -105,7 +137,7 @@ def check_measurements(table: pd.DataFrame, *, where: str | Path) -> pd.DataFram
         table["status"] = MEASURED
     table["reason"] = table["reason"].astype(object).fillna("")
     for column in COLUMNS:
-        if column in _TEXT:
+        if column in TEXT_COLUMNS:
             table[column] = table[column].astype("str")
         else:
             table[column] = _numbers(table, column, where)
@@ -123,58 +155,58 @@ def check_measurements(table: pd.DataFrame, *, where: str | Path) -> pd.DataFram
 
 
 def _numbers(table: pd.DataFrame, column: str, where: str | Path) -> pd.Series[float]:
-    numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
     _refuse(
-        table,
-        table[column].notna() & ~numbers.abs().lt(float("inf")),
-        f"{column} is not a number",
-        where,
+        table, not_numbers(table[column]), f"{column} is not a number", where,
         "Write a number, or n/a in a failed row.",
-    )
-    return numbers
+    )  # fmt: skip
+    return pd.to_numeric(table[column], errors="coerce").astype(float)
+
+
+def not_numbers(column: pd.Series[str]) -> pd.Series[bool]:
+    """Which entries are given and are no finite number."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    return column.notna() & ~numbers.abs().lt(float("inf"))
 
 
 def _refuse_bad_rows(table: pd.DataFrame, where: str | Path) -> None:
     for column in ("participant_id", "session_id", "model_version"):
         _refuse(table, table[column].isna(), f"{column} is missing", where, "Fill it in.")
+    for bad, what, remedy in row_rules(table):
+        _refuse(table, bad, what, where, remedy)
     _refuse(
-        table,
+        table, table.duplicated(KEY), "the scan is listed twice for the same model version", where,
+        "Keep one row a scan and model version.",
+    )  # fmt: skip
+
+
+def row_rules(table: pd.DataFrame) -> Iterator[tuple[pd.Series[bool], str, str]]:
+    """What a row may not be, each with what is wrong and what to do.
+
+    ``table`` has the columns of `COLUMNS`, its numbers as numbers.
+    """
+    yield (
         ~table["status"].isin([MEASURED, FAILED]),
         f"status is neither {MEASURED} nor {FAILED}",
-        where,
         "Correct it.",
     )
     for column in _VOLUMES:
-        _refuse(table, table[column] < 0, f"{column} is negative", where, "Correct the volume.")
+        yield table[column] < 0, f"{column} is negative", "Correct the volume."
     failed = table["status"] == FAILED
-    volume_missing = table["lesion_volume_mm3"].isna()
-    _refuse(
-        table,
-        ~failed & volume_missing,
+    missing = table["lesion_volume_mm3"].isna()
+    yield (
+        ~failed & missing,
         "a measured scan has no lesion_volume_mm3",
-        where,
         f"Write 0.0 for a scan without lesions, or status {FAILED} and a reason.",
     )
-    _refuse(
-        table,
-        failed & ~volume_missing,
+    yield (
+        failed & ~missing,
         "a failed scan has a lesion_volume_mm3",
-        where,
         "Write n/a, or status measured.",
     )
-    _refuse(
-        table,
+    yield (
         failed & (table["reason"] == ""),
         "a failed scan has no reason",
-        where,
         "Say in the column reason why it failed.",
-    )
-    _refuse(
-        table,
-        table.duplicated(_KEY),
-        "the scan is listed twice for the same model version",
-        where,
-        "Keep one row a scan and model version.",
     )
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lesion_dynamics.longitudinal.mixed_likelihood import (
     Floats,
     ParticipantSums,
     Solution,
+    gradient,
     solve,
 )
 
@@ -91,29 +93,55 @@ def _minimise(
     weights: Floats | None = None,
     start: Floats | None = None,
 ) -> Floats:
-    from scipy.optimize import minimize
-
     rows, columns = np.tril_indices(sums.random)
     diagonal = rows == columns
-    bounds = [(0.0 if on else -_LARGEST_THETA, _LARGEST_THETA) for on in diagonal]
     begin = diagonal.astype(np.float64) if start is None else start
-    options: Any = {"ftol": 1e-11, "gtol": 1e-5, "eps": 1e-6, "maxiter": 500}
+    theta, value = _descend(sums, method, weights, begin, diagonal)
+    stuck = diagonal & (theta < SINGULAR_BELOW)
+    if method == "L-BFGS-B" and stuck.any():
+        # The criterion is even in a diagonal element: at zero its slope is zero, also where
+        # zero is a ridge. Seen from aside it is either left or found again.
+        aside = np.where(stuck, 0.3 * max(float(np.abs(theta).max()), 1.0), theta)
+        again, other = _descend(sums, method, weights, aside, diagonal)
+        theta = again if other < value else theta
+    return theta
+
+
+def _descend(
+    sums: ParticipantSums,
+    method: Method,
+    weights: Floats | None,
+    begin: Floats,
+    diagonal: NDArray[np.bool_],
+) -> tuple[Floats, float]:
+    """Theta at a minimum of the criterion, and the criterion there."""
+    from scipy.optimize import minimize
+
+    bounds = [(0.0 if on else -_LARGEST_THETA, _LARGEST_THETA) for on in diagonal]
+    options: Any = {"ftol": 1e-11, "gtol": 1e-5, "maxiter": 500}
     if method == "Nelder-Mead":
         # From scipy's own simplex, flat where theta starts at zero, it can end at a bound.
         corners = np.vstack([begin, begin + np.diag(np.where(diagonal, 1.0, 0.5))])
         options = {"fatol": 1e-8, "xatol": 1e-6, "maxiter": 4000, "initial_simplex": corners}
+    with_gradient = method == "L-BFGS-B"
 
-    def criterion(theta: Floats) -> float:
-        found = solve(theta, sums, weights).deviance
-        return found if np.isfinite(found) else 1e12
+    def criterion(theta: Floats) -> Any:
+        found = solve(theta, sums, weights)
+        if not np.isfinite(found.deviance):
+            return (1e12, np.zeros_like(theta)) if with_gradient else 1e12
+        slope = gradient(theta, sums, found, weights) if with_gradient else None
+        return found.deviance if slope is None else (found.deviance, slope)
 
     try:
         with np.errstate(all="ignore"):
-            result = minimize(criterion, begin, method=method, bounds=bounds, options=options)
+            result = minimize(
+                criterion, begin, jac=with_gradient or None, method=method, bounds=bounds,
+                options=options,
+            )  # fmt: skip
     except np.linalg.LinAlgError:
         raise FitRefusedError("the fixed effects cannot be told apart") from None
     # An abnormal line search at the optimum is rounding; the agreement of two optimisers decides.
-    abnormal = method == "L-BFGS-B" and "ABNORMAL" in str(result.message).upper()
+    abnormal = with_gradient and "ABNORMAL" in str(result.message).upper()
     if not (result.success or abnormal) or result.fun >= 1e12:
         raise FitRefusedError(f"{method} did not converge: {result.message}")
-    return np.asarray(result.x, dtype=np.float64)
+    return np.asarray(result.x, dtype=np.float64), float(result.fun)

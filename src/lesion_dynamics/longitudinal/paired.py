@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ def pseudomedian(
     return found.with_interval(low, high, level=level, method="signed rank")
 
 
+@lru_cache(maxsize=1024)
 def _critical_rank(n: int, *, level: float) -> int:
     """Rank of the mean at which the interval starts; 0: no interval reaches ``level``."""
     if n <= EXACT_UP_TO:

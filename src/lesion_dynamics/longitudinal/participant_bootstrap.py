@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,11 @@ Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
 """From (draws, n) values to (draws,) statistics."""
 
+PairStatistic = Callable[[Floats, Floats], Floats]
+"""The same of two groups."""
+
+REMEMBERED = 512
+"""Sets of draws kept: 40 MB at 10,000 draws."""
 CHUNK_VALUES = 4_000_000
 """Values held at once: 32 MB."""
 FEWEST_DRAWS_KEPT = 0.95
@@ -56,16 +62,33 @@ def bca_interval(
 
 
 def resampled(
-    statistic: Statistic, values: Floats, *, draws: int, rng: np.random.Generator
+    statistic: Statistic, values: Floats, *, draws: int, seed: int
 ) -> tuple[Floats, Floats]:
-    """(draws,) statistics of resamples of ``values`` and (n,) with one left out."""
-    n = values.size
+    """(draws,) statistics of resamples of ``values`` and (n,) with one left out.
+
+    Remembered: the study and the comparisons of model versions ask for the same ones. The same
+    ``seed`` draws the same participants for every quantity and version.
+    """
+    return _resampled(statistic, values.tobytes(), draws, seed)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _resampled(
+    statistic: Statistic, content: bytes, draws: int, seed: int
+) -> tuple[Floats, Floats]:
+    values = np.frombuffer(content)
+    rng, n = np.random.default_rng(seed), values.size
     step = max(1, CHUNK_VALUES // (n * n))
     found = [
         statistic(values[rng.integers(0, n, (min(step, draws - begin), n))])
         for begin in range(0, draws, step)
     ]
-    return np.concatenate(found), statistic(left_out(values))
+    return _fixed(np.concatenate(found)), _fixed(statistic(left_out(values)))
+
+
+def _fixed(values: Floats) -> Floats:
+    values.setflags(write=False)
+    return values
 
 
 def left_out(values: Floats) -> Floats:
@@ -76,15 +99,18 @@ def left_out(values: Floats) -> Floats:
 
 
 def resampled_pairs(
-    statistic: Callable[[Floats, Floats], Floats],
-    first: Floats,
-    second: Floats,
-    *,
-    draws: int,
-    rng: np.random.Generator,
+    statistic: PairStatistic, first: Floats, second: Floats, *, draws: int, seed: int
 ) -> tuple[Floats, Floats]:
     """As `resampled`, of two groups that are resampled each on its own."""
-    n1, n2 = first.size, second.size
+    return _resampled_pairs(statistic, first.tobytes(), second.tobytes(), draws, seed)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _resampled_pairs(
+    statistic: PairStatistic, content: bytes, other_content: bytes, draws: int, seed: int
+) -> tuple[Floats, Floats]:
+    first, second = np.frombuffer(content), np.frombuffer(other_content)
+    rng, n1, n2 = np.random.default_rng(seed), first.size, second.size
     step = max(1, CHUNK_VALUES // (n1 * n2))
     found = []
     for begin in range(0, draws, step):
@@ -98,7 +124,7 @@ def resampled_pairs(
     jackknife = np.concatenate(
         [without_first - without_first.mean(), without_second - without_second.mean()]
     )
-    return np.concatenate(found), jackknife
+    return _fixed(np.concatenate(found)), _fixed(jackknife)
 
 
 def pseudomedians(values: Floats) -> Floats:

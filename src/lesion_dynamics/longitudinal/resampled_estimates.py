@@ -32,8 +32,9 @@ def pseudomedian_resampled(typical: Estimate, values: Floats, settings: StudySet
         return plain.noted("no interval: too few participants, or all changes the same")
     if n > RESAMPLED_UP_TO or n * (n + 1) // 2 > PAIRS_UP_TO:
         return plain.noted(f"not resampled: {n} participants")
-    rng = np.random.default_rng(settings.seed)
-    draws, jackknife = resampled(pseudomedians, values, draws=settings.bootstrap_draws, rng=rng)
+    draws, jackknife = resampled(
+        pseudomedians, values, draws=settings.bootstrap_draws, seed=settings.seed
+    )
     return _with_bca(plain, draws, jackknife, settings)
 
 
@@ -47,9 +48,8 @@ def between_resampled(
     if first.size * second.size > PAIRS_UP_TO:
         return plain.noted(f"not resampled: {first.size + second.size} participants")
     chosen = shifts if statistic == "shift" else deltas
-    rng = np.random.default_rng(settings.seed)
     draws, jackknife = resampled_pairs(
-        chosen, first, second, draws=settings.bootstrap_draws, rng=rng
+        chosen, first, second, draws=settings.bootstrap_draws, seed=settings.seed
     )
     return _with_bca(plain, draws, jackknife, settings)
 

@@ -14,6 +14,8 @@ from lesion_dynamics.cohort.remission import session_intervals
 from lesion_dynamics.longitudinal.between import shift
 from lesion_dynamics.longitudinal.estimate import Estimate
 from lesion_dynamics.longitudinal.influence import most_influential
+from lesion_dynamics.longitudinal.measurements import TRUTH
+from lesion_dynamics.longitudinal.operating_points import ABSENT
 from lesion_dynamics.longitudinal.paired import pseudomedian
 from lesion_dynamics.longitudinal.robust_slope import ROBUST_SLOPE
 from lesion_dynamics.longitudinal.same_scans import SCAN, SameScans
@@ -96,8 +98,20 @@ def _lines(
         for who, effect in most_influential(base):
             rates = base[base["participant_id"] != who]
             yield Line("participants", f"without {who}", rates, f"{effect} the shift most")
+    yield from _other_lines(inputs, settings, others, base)
+
+
+def _other_lines(
+    inputs: VersionInputs, settings: StudySettings, others: Mapping[str, pd.DataFrame],
+    base: pd.DataFrame,
+) -> Iterator[Line]:  # fmt: skip
     for name, table in others.items():
         yield _other_measurements(inputs, name, table, settings)
+    # Only names of operating points begin so; a line declared under such a name counts as one.
+    measured_at = any(name.startswith(("threshold ", "minimum lesion volume ")) for name in others)
+    wanted = settings.robustness.operating_points and inputs.model_version != TRUTH
+    if wanted and not measured_at:
+        yield Line("operating point", "other thresholds and volumes", base.iloc[:0], ABSENT)
 
 
 def _intervals(inputs: VersionInputs, washout_days: float) -> pd.DataFrame:

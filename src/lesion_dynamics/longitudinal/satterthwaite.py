@@ -9,7 +9,7 @@ import numpy as np
 from lesion_dynamics.longitudinal.mixed_fit import MixedFit
 from lesion_dynamics.longitudinal.mixed_likelihood import Floats, solve
 
-STEP = 1e-3
+STEP = 3e-3
 """Of the numerical derivatives, relative to the parameter; errors are of its square."""
 
 

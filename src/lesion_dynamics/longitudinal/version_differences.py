@@ -16,8 +16,9 @@ from lesion_dynamics.longitudinal.measurements import TRUTH
 from lesion_dynamics.longitudinal.participant_bootstrap import (
     bca_interval,
     deltas,
-    left_out,
     pseudomedians,
+    resampled,
+    resampled_pairs,
     shifts,
 )
 from lesion_dynamics.longitudinal.resampled_estimates import PAIRS_UP_TO
@@ -34,7 +35,6 @@ DIFFERENCE_COLUMNS = (
     "reference_estimate", "estimate", "difference", "interval_low", "interval_high",
     "interval_level", "interval_method", "n", "note",
 )  # fmt: skip
-_CHUNK_VALUES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,11 @@ def _one_group(
     ends = [float(function(group[None, :, side])[0]) for side in (0, 1)]
     if n < MINIMUM_PARTICIPANTS:
         return {**_ends(ends), "note": f"{n} participants: no interval"}
-
-    def gap(rows: NDArray[np.int64]) -> Floats:
-        return np.asarray(function(group[rows, 1]) - function(group[rows, 0]))
-
-    rng = np.random.default_rng(settings.seed)
-    draws = np.concatenate([gap(rng.integers(0, n, (size, n))) for size in _sizes(settings, n * n)])
-    jackknife = gap(left_out(np.arange(n, dtype=np.float64)).astype(np.int64))
-    return {**_ends(ends), **_interval(ends, draws, jackknife, settings)}
+    samples = [
+        resampled(function, group[:, side], draws=settings.bootstrap_draws, seed=settings.seed)
+        for side in (0, 1)
+    ]
+    return {**_ends(ends), **_interval(ends, samples, settings)}
 
 
 def _two_groups(
@@ -138,29 +135,14 @@ def _two_groups(
     ends = [float(function(pair.ms[None, :, s], pair.nmosd[None, :, s])[0]) for s in (0, 1)]
     if min(n1, n2) < MINIMUM_PARTICIPANTS:
         return {**_ends(ends), "note": f"{n1} and {n2} participants: no interval"}
-
-    def gap(one: NDArray[np.int64], two: NDArray[np.int64]) -> Floats:
-        measured = [function(pair.ms[one, s], pair.nmosd[two, s]) for s in (0, 1)]
-        return np.asarray(measured[1] - measured[0])
-
-    rng = np.random.default_rng(settings.seed)
-    draws = np.concatenate(
-        [
-            gap(rng.integers(0, n1, (size, n1)), rng.integers(0, n2, (size, n2)))
-            for size in _sizes(settings, n1 * n2)
-        ]
-    )
-    everyone = [np.broadcast_to(np.arange(n), (m, n)) for n, m in ((n1, n2), (n2, n1))]
-    less = [left_out(np.arange(n, dtype=np.float64)).astype(np.int64) for n in (n1, n2)]
-    parts = [gap(less[0], everyone[1]), gap(everyone[0], less[1])]
-    jackknife = np.concatenate([part - part.mean() for part in parts])
-    return {**_ends(ends), **_interval(ends, draws, jackknife, settings)}
-
-
-def _sizes(settings: StudySettings, values: int) -> list[int]:
-    step = max(1, _CHUNK_VALUES // values)
-    begins = range(0, settings.bootstrap_draws, step)
-    return [min(step, settings.bootstrap_draws - begin) for begin in begins]
+    samples = [
+        resampled_pairs(
+            function, pair.ms[:, side], pair.nmosd[:, side],
+            draws=settings.bootstrap_draws, seed=settings.seed,
+        )
+        for side in (0, 1)
+    ]  # fmt: skip
+    return {**_ends(ends), **_interval(ends, samples, settings)}
 
 
 def _ends(ends: list[float]) -> dict[str, object]:
@@ -173,8 +155,10 @@ def _ends(ends: list[float]) -> dict[str, object]:
 
 
 def _interval(
-    ends: list[float], draws: Floats, jackknife: Floats, settings: StudySettings
+    ends: list[float], samples: list[tuple[Floats, Floats]], settings: StudySettings
 ) -> dict[str, object]:
+    """Of two versions' (draws, jackknife): the same draw is of the same participants in both."""
+    draws, jackknife = (other - reference for reference, other in zip(*samples, strict=True))
     low, high, method = bca_interval(
         ends[1] - ends[0], draws, jackknife, level=settings.interval_level
     )

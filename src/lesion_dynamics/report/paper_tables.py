@@ -1,4 +1,4 @@
-"""Tables ready for a paper: CSV, Markdown and LaTeX of the same text."""
+"""Tables ready for a paper: CSV, Markdown, LaTeX and Word of the same text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lesion_dynamics.atomic_files import write_text
+from lesion_dynamics.atomic_files import write_bytes, write_text
 from lesion_dynamics.longitudinal.study import SENSITIVITY
 from lesion_dynamics.report.study_table import number_text, p_text
+from lesion_dynamics.report.word_table import docx_of
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -23,13 +24,16 @@ RESULT_COLUMNS = (
 
 
 def write_paper_tables(folder: Path, tables: dict[str, pd.DataFrame]) -> dict[str, Path]:
-    """Write each table of text as ``name.csv``, ``name.md`` and ``name.tex`` into ``folder``."""
+    """Write each table of text as ``name.csv``, ``.md``, ``.tex`` and ``.docx`` into ``folder``."""
     files = {}
     for name, table in tables.items():
         for kind, write in (("csv", csv_of), ("md", markdown_of), ("tex", latex_of)):
             path = folder / f"{name}.{kind}"
             write_text(path, write(table))
             files[path.name] = path
+        path = folder / f"{name}.docx"
+        write_bytes(path, docx_of(table))
+        files[path.name] = path
     return files
 
 

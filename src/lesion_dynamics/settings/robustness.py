@@ -20,7 +20,9 @@ class RobustnessSettings(Strict):
     leave_one_out : True: also without each participant; the two most influential are shown.
     extremes_left_out : share of participants of each diagnosis left out at each end of the
         change, or 0 for no such line.
-    other_measurements : from a line's name (another threshold, another minimum lesion volume)
+    operating_points : True: also at the other thresholds and minimum lesion volumes that
+        inference measured (``lesion_measurements_alternatives.tsv`` beside the measurements).
+    other_measurements : from a line's name (another segmentation of the same scans)
         to tables of lesion volumes as for ``measurements``. Rows of the same model version are
         used; a scan that is missing there is missing in that line.
     """
@@ -32,4 +34,5 @@ class RobustnessSettings(Strict):
     brain_volume_normalised: bool = True
     leave_one_out: bool = True
     extremes_left_out: float = Field(default=0.05, ge=0, lt=0.5)
+    operating_points: bool = True
     other_measurements: dict[str, tuple[str, ...]] = Field(default_factory=dict)

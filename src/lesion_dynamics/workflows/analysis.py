@@ -17,6 +17,7 @@ from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.longitudinal.against_truth import volume_errors
 from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
 from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
+from lesion_dynamics.longitudinal.repeatability import with_repeatability
 from lesion_dynamics.longitudinal.robustness import robustness
 from lesion_dynamics.longitudinal.same_scans import SCAN, SameScans, same_scans
 from lesion_dynamics.longitudinal.side_by_side import side_by_side
@@ -46,7 +47,9 @@ def run(settings: AnalyzeSettings) -> AnalysisResult:
 
     Raises
     ------
-    UserError : the output cannot be written, or an input cannot be used.
+    UserError : the output cannot be written, or an input cannot be used. Rows of the
+        measurements that cannot be used stop nothing: all else is computed and written, then
+        the first of them is raised.
     """
     from lesion_dynamics.workflows.analysis_outputs import write_results  # loads matplotlib
 
@@ -55,6 +58,14 @@ def run(settings: AnalyzeSettings) -> AnalysisResult:
     result = analyse(inputs, settings)
     files = write_results(result, inputs, settings)
     _show(result.text, files)
+    if inputs.refusals:
+        first = inputs.refusals[0]
+        raise MeasurementsError(
+            f"{len(inputs.refusals)} row(s) of the measurements were refused, the first: {first};"
+            " everything else is computed and written",
+            where=first.where,
+            remedy="Correct them and run again; scans_left_out.tsv lists their scans.",
+        )
     return replace(result, files=files)
 
 
@@ -75,7 +86,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
         for name in model_versions(inputs.measurements)
     }
     found = {name: study_of_version(own, intervals, study) for name, own in versions.items()}
-    found, errors = _with_errors(found, tables.participants, study)
+    found, errors = _with_errors(found, inputs, study)
     statistics = pd.concat(_statistics(found, tables.participants, study), ignore_index=True)
     changes = {name: own.changes for name, own in found.items()}
     result = AnalysisResult(
@@ -85,7 +96,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
         comparison=side_by_side(statistics, study.published),
         left_out=common.left_out,
         robustness=pd.concat(
-            [robustness(own, study, inputs.others) for own in versions.values()],
+            [robustness(own, study, inputs.lines_of(name)) for name, own in versions.items()],
             ignore_index=True,
         ),
         measurement_error=pd.concat(errors, ignore_index=True),
@@ -131,12 +142,15 @@ def _statistics(
 
 
 def _with_errors(
-    found: dict[str, VersionStudy], participants: pd.DataFrame, study: StudySettings
+    found: dict[str, VersionStudy], inputs: AnalysisInputs, study: StudySettings
 ) -> tuple[dict[str, VersionStudy], list[pd.DataFrame]]:
     """The versions with their smallest detectable changes, and the error in their answers."""
+    participants = inputs.tables.participants
     noted, errors = {}, []
     for name, own in found.items():
         figures = _figures(name, found, participants, study)
+        if not study.measurement_error.figures:
+            figures = with_repeatability(figures, inputs.repeatability.get(name))
         noise = change_noise(own.intervals, participants, figures)
         changes = with_noise(own.changes, noise)
         noted[name] = replace(own, changes=changes)

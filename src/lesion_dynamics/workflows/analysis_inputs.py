@@ -21,6 +21,13 @@ from lesion_dynamics.longitudinal.measurements import (
     require_known_scans,
 )
 from lesion_dynamics.longitudinal.new_lesions import read_new_lesions
+from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, read_alternatives
+from lesion_dynamics.longitudinal.refused_rows import Refusal, read_usable_rows
+from lesion_dynamics.longitudinal.repeatability import (
+    REPEATABILITY_FILE,
+    Repeatability,
+    read_repeatability,
+)
 from lesion_dynamics.longitudinal.tidy_tables import tsv_of
 from lesion_dynamics.records.outside_version import read_outside_version
 from lesion_dynamics.settings.analysis import AnalyzeSettings
@@ -33,7 +40,10 @@ class AnalysisInputs:
     tables : without the sessions whose day is unknown. undated : those.
     measurements : all model versions, and the truth if the cohort has one; dated scans alone.
     new_lesions : tracked new lesions of the intervals, or None.
-    others : volumes at other operating points, by the name of their line in the panel.
+    others : other volumes of the same scans, by the name of their line in the panel.
+    alternatives : the same at other operating points, as inference measured them.
+    refusals : rows of the measurements that were not used.
+    repeatability : by model version, as far as its folder has a record.
     hashes : from a path or a table's name to SHA-256.
     outside : what stands behind each version whose masks another tool or a person made.
     """
@@ -45,6 +55,18 @@ class AnalysisInputs:
     others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     undated: pd.DataFrame = field(default_factory=nothing_undated)
     outside: tuple[str, ...] = ()
+    alternatives: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
+    repeatability: Mapping[str, Repeatability] = field(default_factory=dict)
+
+    def lines_of(self, model_version: str) -> dict[str, pd.DataFrame]:
+        """The panel's further tables: those declared, and those at other operating points."""
+        own = {
+            name: table
+            for name, table in self.alternatives.items()
+            if (table["model_version"] == model_version).any()
+        }
+        return {**own, **self.others}
 
 
 def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
@@ -58,7 +80,7 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
     tables = read_tables(settings.cohort)
     paths = measurement_files(settings.measurements)
     truth = settings.cohort.truth
-    measured = [_read_known(path, tables, settings) for path in paths]
+    measured, refusals = _read_usable(paths, tables)
     if truth is not None:
         measured = [table[table["model_version"] != TRUTH] for table in measured]
         known = _read_known(truth, tables, settings)
@@ -89,12 +111,68 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
             name: dated_rows(table, undated)
             for name, table in _read_others(tables, settings, hashes).items()
         },
+        alternatives={
+            name: dated_rows(table, undated)
+            for name, table in _read_alternatives(paths, tables, settings, hashes).items()
+        },
+        refusals=refusals,
+        repeatability=_read_repeatability(paths, hashes),
     )
 
 
 def _outside(paths: Iterable[Path]) -> tuple[str, ...]:
     found = (read_outside_version(path.parent) for path in paths)
     return tuple(version.description for version in found if version is not None)
+
+
+def _read_repeatability(paths: list[Path], hashes: dict[str, str]) -> dict[str, Repeatability]:
+    """Records beside the measurements; their hashes are added to ``hashes``."""
+    found = {}
+    for path in paths:
+        beside = path.with_name(REPEATABILITY_FILE)
+        if path.name == FILE_NAME and beside.is_file():
+            record = read_repeatability(beside)
+            found[record.model_version] = record
+            hashes[portable(beside)] = hash_of_file(beside)
+    return found
+
+
+def _read_usable(
+    paths: list[Path], tables: CohortTables
+) -> tuple[list[pd.DataFrame], tuple[Refusal, ...]]:
+    """What can be used of each table, and the rows that were refused.
+
+    Raises
+    ------
+    MeasurementsError : no row of any table can be used.
+    """
+    read = [read_usable_rows(path, tables.sessions) for path in paths]
+    refusals = tuple(refusal for _, own in read for refusal in own)
+    usable = [table for table, _ in read if table is not None]
+    if not usable:
+        raise MeasurementsError(
+            f"no row can be used; the first, {refusals[0]}", where=refusals[0].where,
+            remedy="Correct the table, or name the cohort that it belongs to.",
+        )  # fmt: skip
+    return usable, refusals
+
+
+def _read_alternatives(
+    paths: list[Path], tables: CohortTables, settings: AnalyzeSettings, hashes: dict[str, str]
+) -> dict[str, pd.DataFrame]:
+    """Of every folder of measurements that has them; their hashes are added to ``hashes``."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    if settings.study.robustness.operating_points:
+        cohort = f"{settings.cohort.name} in {settings.cohort.root}"
+        for path in paths:
+            beside = path.with_name(ALTERNATIVES_FILE)
+            if path.name != FILE_NAME or not beside.is_file():
+                continue
+            for name, table in read_alternatives(beside, read_measurements(path)).items():
+                require_known_scans(table, tables.sessions, where=beside, cohort=cohort)
+                found.setdefault(name, []).append(table)
+            hashes[portable(beside)] = hash_of_file(beside)
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in found.items()}
 
 
 def _read_others(

@@ -23,6 +23,9 @@ from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, portable
 from lesion_dynamics.workflows.analysis_result import AnalysisResult
 
+_OF_VERSION_PAIRS = (
+    "version_differences.tsv", "version_agreement.tsv", "class_changes.tsv", "verdicts.tsv",
+)  # fmt: skip
 _RECORDED_VERSIONS = ("numpy", "pandas", "scipy", "statsmodels", "matplotlib")
 
 
@@ -46,6 +49,9 @@ def write_results(
         "remission.tsv": result.remission.table,
     }
     tables = {name: table for name, table in tables.items() if table.shape[1]}
+    for name in {*_OF_VERSION_PAIRS} - set(tables):
+        # A former run with more model versions; its comparisons are not of this one.
+        (folder / name).unlink(missing_ok=True)
     for name, table in tables.items():
         write_table(folder / name, table)
     write_text(folder / "study.txt", result.text)

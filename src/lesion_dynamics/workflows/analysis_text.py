@@ -13,6 +13,7 @@ from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs
 from lesion_dynamics.workflows.analysis_result import AnalysisResult
 
+SHOWN_REFUSALS = 5
 _JUDGED = ("remission_change_mm3", "annualised_change_mm3_per_year")
 
 
@@ -30,6 +31,8 @@ def study_as_text(
         *(f"{description}." for description in inputs.outside),
         *_undated_lines(inputs),
         *result.remission.lines(),
+        *(f"Refused: {refusal}." for refusal in inputs.refusals[:SHOWN_REFUSALS]),
+        *_dates_out_of_order(inputs.tables.sessions),
         *_left_out_lines(result),
         *_not_computed(result.statistics),
     ]
@@ -54,6 +57,21 @@ def _undated_lines(inputs: AnalysisInputs) -> list[str]:
         return []
     return [
         f"Sessions of unknown day: {len(inputs.undated)}, left out (scans_left_out.tsv names them)."
+    ]
+
+
+def _dates_out_of_order(sessions: pd.DataFrame) -> list[str]:
+    """Participants whose sessions are numbered against their dates, and how they are used."""
+    by_name = sessions.sort_values(["participant_id", "session_id"], kind="stable")
+    days = by_name.groupby("participant_id", sort=True)["days_from_baseline"]
+    wrong = days.apply(lambda own: not own.is_monotonic_increasing)
+    who = [str(name) for name in wrong.index[wrong.to_numpy(dtype=bool)]]
+    if not who:
+        return []
+    shown = ", ".join(who[:SHOWN_REFUSALS]) + (", ..." if len(who) > SHOWN_REFUSALS else "")
+    return [
+        f"Sessions named against their dates in {len(who)} participant(s) ({shown}): taken in the"
+        " order of days_from_baseline. Are the dates right?"
     ]
 
 

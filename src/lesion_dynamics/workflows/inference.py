@@ -17,7 +17,13 @@ from lesion_dynamics.cohort.cohort import Cohort, Exclusion, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
-from lesion_dynamics.longitudinal.measurements import FAILED, FILE_NAME, write_measurements
+from lesion_dynamics.longitudinal.measurements import (
+    FAILED,
+    FILE_NAME,
+    MEASURED,
+    write_measurements,
+)
+from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, write_alternatives
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
@@ -262,7 +268,15 @@ def _write_tables(
         if e.session_id is not None  # a participant whose sessions are unknown has no rows
     ]
     frame = pd.DataFrame(table).sort_values(["participant_id", "session_id"], ignore_index=True)
-    write_measurements(result.measurements, frame)
+    write_measurements(result.measurements, frame.drop(columns="alternatives", errors="ignore"))
+    write_alternatives(
+        result.folder / ALTERNATIVES_FILE,
+        (
+            {"participant_id": k[0], "session_id": k[1], **shared, "status": MEASURED, **own}
+            for k, row in rows.items()
+            for own in row["alternatives"]
+        ),
+    )
     write_scan_geometry(result.folder, rows)
     write_dataset_description(result.folder, cohort=cohort.name, version=version)
     write_json(

@@ -13,6 +13,7 @@ import torch
 
 from lesion_dynamics.errors import UserError
 from lesion_dynamics.imaging.writing import as_stored
+from lesion_dynamics.lesions.alternatives import measure_alternatives
 from lesion_dynamics.lesions.measurement import measure
 from lesion_dynamics.longitudinal.measurements import MEASURED
 from lesion_dynamics.model_version import ModelVersion
@@ -131,6 +132,7 @@ def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> di
     probability = as_stored(worker.segmenter.probability(prepared))
     mask = mask_at(probability, point)
     scale = prepared.volume_scale()
+    unscaled = isinstance(scale, float) and scale == 1.0
     measured = measure(mask, connectivity=point.connectivity, volume_scale=scale)
     brain = prepared.brain_mask
     brain_mm3 = float(((brain.voxels > 0) * scale).sum()) * brain.voxel_volume_mm3
@@ -143,6 +145,8 @@ def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> di
         "status": MEASURED,
         "reason": "",
         **geometry_row(prepared),
+        # On the native grid: where volumes are corrected there are none to compare with.
+        "alternatives": measure_alternatives(probability, point) if unscaled else [],
     }
     in_mni = None
     if worker.mni != "none":
