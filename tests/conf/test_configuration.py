@@ -15,11 +15,17 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.inference import InferSettings
-from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.settings.search import SearchSettings
+from lesion_dynamics.settings.strict import Strict, validated
 from lesion_dynamics.settings.training import TrainSettings
 
 CONF = ROOT / "conf"
-ROOTS = {"train": TrainSettings, "infer": InferSettings, "analyze": AnalyzeSettings}
+ROOTS: dict[str, type[Strict]] = {
+    "train": TrainSettings,
+    "infer": InferSettings,
+    "analyze": AnalyzeSettings,
+    "search": SearchSettings,
+}
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],
     "segmenter/swinunetr": ["patch.size_voxels=64"],
