@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
+from hydra import compose
 from omegaconf import OmegaConf
 
 from lesion_dynamics.atomic_files import hash_of_content
@@ -75,16 +73,13 @@ def run(settings: SearchSettings, train: Train) -> Mapping[str, Any]:
     store.client.log_dict(parent, found, "best.json")
     store.client.log_metric(parent, settings.objective, float(best.value or 0.0))
     store.client.set_terminated(parent, "FINISHED")
-    _LOG.info("best of %d: %s (%.4f)", len(study.trials), found["overrides"], best.value or 0.0)
+    _LOG.info("best of %d: %s (%.4f)", found["trials"], found["overrides"], best.value or 0.0)
     return found
 
 
 def train_with(overrides: Sequence[str]) -> ModelVersion:
-    """Compose conf/train.yaml with these overrides and train."""
-    sources = HydraConfig.get().runtime.config_sources
-    folder = next(Path(source.path) for source in sources if source.provider == "main")
-    with initialize_config_dir(str(folder), version_base="1.3"):
-        values = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
+    """Compose conf/train.yaml with these overrides and train; inside a ``hydra.main`` function."""
+    values = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
     assert isinstance(values, dict)
     from lesion_dynamics.workflows.training import run as train
 
