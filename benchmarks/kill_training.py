@@ -28,14 +28,14 @@ from lesion_dynamics.segmenter.fit import LAST_CHECKPOINT
 from lesion_dynamics.settings.phantom import PhantomSettings
 
 ROOT = Path(__file__).parents[1]
-EPOCHS = 60
+EPOCHS = 24
 SETTINGS = (
     "segmenter.spacing_mm=3", "segmenter.network.channels=[4,8,8]",
     "segmenter.network.head_channels=2", "segmenter.preprocessing.bias_field.iterations=[5]",
     "segmenter.window.size_voxels=[32,32,32]", "segmenter.precision=float32",
-    "patch.size_voxels=16", f"trainer.epochs={EPOCHS}", "trainer.steps_per_epoch=8",
-    "trainer.validate_every_epochs=2", "trainer.accumulate_batches=2",
-    "trainer.early_stopping_patience=20", "trainer.accelerator=cpu", "trainer.workers=1",
+    "patch.size_voxels=16", f"trainer.epochs={EPOCHS}", "trainer.steps_per_epoch=4",
+    "trainer.validate_every_epochs=4", "trainer.accumulate_batches=2",
+    "trainer.early_stopping_patience=5", "trainer.accelerator=cpu", "trainer.workers=1",
     "trainer.threads=1", "optimiser.schedule=polynomial",
     "optimiser.weight_average_decay=0.95", "processes=1", "validation_fraction=0.4",
 )  # fmt: skip
@@ -63,7 +63,7 @@ def in_peace(folder: Path) -> float:
     return time.monotonic() - begin
 
 
-def until_epoch_or(process: subprocess.Popen[bytes], seconds: float) -> bool:
+def ended_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Wait so long; whether the training has ended by itself."""
     try:
         process.wait(timeout=seconds)
@@ -74,22 +74,23 @@ def until_epoch_or(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def killed_again_and_again(folder: Path, *, kills: int, whole: float, seed: int) -> int:
-    """Kill ``kills`` times at random moments, then let it finish; how often it was killed."""
+def under_fire(place: Path, *, kills: int, whole: float, seed: int) -> list[Path]:
+    """Kill trainings ``kills`` times in all, at random moments, then let the last one finish.
+
+    A training that finishes between two kills is followed by another one of the same settings.
+    """
     rng = random.Random(seed)  # noqa: S311
-    done = 0
-    while done < kills:
-        process = start(folder)
-        # Late enough to get somewhere, early enough not to be finished before the last kill.
-        if until_epoch_or(process, rng.uniform(0.2, 1.0) * max(8.0, whole / 3)):
-            logger.info("it finished after %d kills", done)
-            return done
+    folders = [place / "fire1"]
+    for done in range(1, kills + 1):
+        process = start(folders[-1])
+        while ended_within(process, rng.uniform(0.1, 0.6) * whole):
+            folders.append(place / f"fire{len(folders) + 1}")
+            process = start(folders[-1])
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        done += 1
         logger.info("killed %d times", done)
-    in_peace(folder)
-    return done
+    in_peace(folders[-1])
+    return folders
 
 
 def weights(folder: Path) -> tuple[bytes, dict[str, torch.Tensor]]:
@@ -128,12 +129,10 @@ def main() -> int:
         generate(PhantomSettings.of_variant("small", seed=11), place / "data", processes=2)
         whole = in_peace(place / "peace")
         logger.info("in peace: %.0f s", whole)
-        done = killed_again_and_again(
-            place / "fire", kills=given.kills, whole=whole, seed=given.seed
-        )
-        found = differences(place / "peace", place / "fire")
-    logger.info("%d kills; different: %s", done, ", ".join(found) or "nothing")
-    return 1 if found or done < given.kills else 0
+        folders = under_fire(place, kills=given.kills, whole=whole, seed=given.seed)
+        found = {one.name: differences(place / "peace", one) for one in folders}
+    logger.info("%d kills of %d training(s); different: %s", given.kills, len(found), found)
+    return 1 if any(found.values()) else 0
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def test_importing_a_workflow_loads_no_torch(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["train.py", "infer.py", "analyze.py"])
+@pytest.mark.parametrize("name", ["train.py", "infer.py", "analyze.py", "search.py"])
 def test_root_scripts_are_short_and_hold_no_logic(name: str) -> None:
     source = (ROOT / name).read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 30

@@ -18,17 +18,19 @@ from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
-from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.settings.search import SearchSettings
+from lesion_dynamics.settings.strict import Strict, validated
 from lesion_dynamics.settings.training import TrainSettings
 
 CONF = ROOT / "conf"
-ROOTS = {
+ROOTS: dict[str, type[Strict]] = {
     "train": TrainSettings,
     "infer": InferSettings,
     "analyze": AnalyzeSettings,
     "check": CheckSettings,
     "quality": QualityPicturesSettings,
     "register_masks": RegisterMasksSettings,
+    "search": SearchSettings,
 }
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],

@@ -1,0 +1,116 @@
+"""A search over settings of a training: Optuna proposes, ``train.py``'s workflow disposes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra import compose
+from omegaconf import OmegaConf
+
+from lesion_dynamics.atomic_files import hash_of_content
+from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.settings.search import Dimension, SearchSettings
+from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.settings.training import TrainSettings
+
+if TYPE_CHECKING:
+    import optuna
+
+_LOG = logging.getLogger(__name__)
+Train = Callable[[Sequence[str]], ModelVersion]
+"""Trains with these overrides of conf/train.yaml."""
+
+
+def run(settings: SearchSettings, train: Train) -> Mapping[str, Any]:
+    """Train until the search has its trials; return the best trial's overrides and value.
+
+    Every training is an MLflow run under the search's. A search that was interrupted goes on: its
+    finished trials lie in ``runs/search-<name>.db``.
+
+    Raises
+    ------
+    ConfigurationError : Optuna is not installed.
+    UserError : as ``train.py`` raises them, for the first trial concerned.
+    """
+    engine = _engine()
+    from lesion_dynamics.records.store import open_store
+    from lesion_dynamics.records.sweep_run import start_or_find_sweep
+
+    store = open_store(settings.tracking)
+    key = hash_of_content([settings.name, settings.model_dump(mode="json", include={"space"})])
+    parent = start_or_find_sweep(store, key=key, name=f"search {settings.name}")
+    settings.runs.mkdir(parents=True, exist_ok=True)
+    database = settings.runs.resolve() / f"search-{settings.name}-{key[:8]}.db"
+    done = 0
+
+    def objective(trial: optuna.Trial) -> float:
+        own = [f"{key}={_value(trial, key, one)}" for key, one in sorted(settings.space.items())]
+        version = train([*settings.overrides, *own, f"parent_run={parent}"])
+        trial.set_user_attr("model_version", version.label)
+        return objective_of(version, settings.objective)
+
+    engine.logging.set_verbosity(engine.logging.WARNING)
+    study = engine.create_study(
+        study_name=settings.name,
+        storage=f"sqlite:///{database}",
+        direction="maximize",
+        load_if_exists=True,
+    )
+    done = len([one for one in study.trials if one.state == engine.trial.TrialState.COMPLETE])
+    # Seeded with what is done, so that a search that goes on does not draw its first trials again.
+    study.sampler = engine.samplers.TPESampler(seed=settings.seed + done)
+    study.optimize(objective, n_trials=max(0, settings.trials - done))
+    best = study.best_trial
+    found = {
+        "overrides": [f"{name}={value}" for name, value in sorted(best.params.items())],
+        "value": best.value,
+        "model_version": best.user_attrs["model_version"],
+        "trials": settings.trials,
+    }
+    store.client.log_dict(parent, found, "best.json")
+    store.client.log_metric(parent, settings.objective, float(best.value or 0.0))
+    store.client.set_terminated(parent, "FINISHED")
+    _LOG.info("best of %d: %s (%.4f)", found["trials"], found["overrides"], best.value or 0.0)
+    return found
+
+
+def train_with(overrides: Sequence[str]) -> ModelVersion:
+    """Compose conf/train.yaml with these overrides and train; inside a ``hydra.main`` function."""
+    values = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
+    assert isinstance(values, dict)
+    from lesion_dynamics.workflows.training import run as train
+
+    return train(validated(TrainSettings, {str(key): value for key, value in values.items()}))
+
+
+def objective_of(version: ModelVersion, name: str) -> float:
+    """The value that is searched for; undefined counts as 0."""
+    summary = version.manifest.validation["all"]
+    parts = ("mean_dice", "mean_lesion_f1") if name == "score" else (name,)
+    return sum(float(summary.get(part) or 0.0) for part in parts) / len(parts)
+
+
+def _value(trial: optuna.Trial, key: str, dimension: Dimension) -> Any:
+    if dimension.choices is not None:
+        return trial.suggest_categorical(key, list(dimension.choices))
+    assert dimension.low is not None
+    assert dimension.high is not None
+    if dimension.whole:
+        low, high = int(dimension.low), int(dimension.high)
+        return trial.suggest_int(key, low, high, log=dimension.log)
+    return trial.suggest_float(key, dimension.low, dimension.high, log=dimension.log)
+
+
+def _engine() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise ConfigurationError(
+            "Optuna is not installed",
+            where="search.py",
+            remedy="Install it: pip install 'lesion-dynamics[sweep]'.",
+        ) from None
+    return optuna

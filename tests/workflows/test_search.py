@@ -1,0 +1,98 @@
+"""The search proposes settings, records every training and goes on after an interruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.conftest import composed
+
+from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.model_version import Manifest, ModelVersion
+from lesion_dynamics.records.store import open_store
+from lesion_dynamics.settings.search import SearchSettings
+from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.workflows.search import objective_of, run
+
+pytest.importorskip("optuna")
+
+
+def settings(folder: Path, **changes: object) -> SearchSettings:
+    values = composed("search", f"tracking.folder={folder / 'tracking'}", f"runs={folder}")
+    values["space"] = {
+        "optimiser.learning_rate": {"low": 1e-4, "high": 1.0, "log": True},
+        "loss": {"choices": ["blob", "tversky"]},
+        "patch.batch": {"low": 1, "high": 4, "whole": True},
+    }
+    return validated(SearchSettings, values | changes)
+
+
+def version(dice: float, f1: float | None = None) -> ModelVersion:
+    manifest = Manifest.model_construct(
+        validation={"all": {"mean_dice": dice, "mean_lesion_f1": f1}}, name="m"
+    )
+    return ModelVersion("m", 1, manifest, Path("nowhere"))
+
+
+class Trainings:
+    """Best at a learning rate of 0.01 with the blob loss."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, str]] = []
+
+    def __call__(self, overrides: Sequence[str]) -> ModelVersion:
+        given = dict(one.split("=", 1) for one in overrides)
+        self.seen.append(given)
+        away = abs(float(given["optimiser.learning_rate"]) - 0.01)
+        return version(max(0.0, 1.0 - away) - (given["loss"] != "blob") * 0.5, 0.0)
+
+
+def test_the_search_stays_in_its_space_and_returns_the_best_training(tmp_path: Path) -> None:
+    trainings = Trainings()
+    found = run(settings(tmp_path, trials=8, overrides=["seed=3"]), trainings)
+    assert len(trainings.seen) == 8
+    assert all(1e-4 <= float(one["optimiser.learning_rate"]) <= 1 for one in trainings.seen)
+    assert {one["patch.batch"] for one in trainings.seen} <= {"1", "2", "3", "4"}
+    assert all(one["seed"] == "3" and one["parent_run"] for one in trainings.seen)
+    best = max(objective_of(Trainings()([f"{k}={v}" for k, v in one.items()]), "score")
+               for one in trainings.seen)  # fmt: skip
+    assert found["value"] == pytest.approx(best)
+    assert "loss=blob" in found["overrides"]
+    store = open_store(settings(tmp_path).tracking)
+    (parent,) = store.client.search_runs([store.experiment_id])
+    assert parent.info.run_id == trainings.seen[0]["parent_run"]
+    assert parent.data.metrics["score"] == pytest.approx(best)
+
+
+def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    first, second = Trainings(), Trainings()
+    run(settings(tmp_path, trials=3), first)
+    run(settings(tmp_path, trials=5), second)
+    assert (len(first.seen), len(second.seen)) == (3, 2)
+    drawn = [json.dumps(one, sort_keys=True) for one in first.seen + second.seen]
+    assert len(set(drawn)) == 5
+    assert second.seen[0]["parent_run"] == first.seen[0]["parent_run"]
+
+
+def test_the_objective_is_the_named_metric_and_undefined_is_nothing() -> None:
+    assert objective_of(version(0.6, 0.2), "score") == pytest.approx(0.4)
+    assert objective_of(version(0.6, 0.2), "mean_dice") == 0.6
+    assert objective_of(version(0.6, None), "mean_lesion_f1") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("dimension", "said"),
+    [
+        ({"low": 1, "choices": [1]}, "either choices, or low and high"),
+        ({}, "either choices, or low and high"),
+        ({"low": 2, "high": 1}, "is not below"),
+        ({"low": 0, "high": 1, "log": True}, "log needs a low above 0"),
+    ],
+)
+def test_a_dimension_that_means_nothing_is_refused(
+    dimension: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        settings(tmp_path, space={"seed": dimension})
