@@ -32,6 +32,20 @@ study: data ## the main job: train, infer, analyze on the embedded cohort
 	@cat results/study/study.txt
 	@echo 'Pictures: results/study/*.png   Tables: results/study/*.tsv   Runs: make ui'
 
+OPEN_MS_DATA ?= $(if $(wildcard ../shared/open_ms_data),../shared/open_ms_data,build/open_ms_data)
+SHAPES := $(OPEN_MS_DATA)/cross_sectional/MNI
+
+baseline: $(READY) $(SHAPES) ## train the shipped baseline's recipe anew, from drawn scans alone (hours; resumes)
+	@$(BIN)/python -m lesion_dynamics.phantom --variant baseline --out build/baseline
+	OPEN_MS_DATA=$(OPEN_MS_DATA) $(BIN)/python train.py experiment=baseline
+
+# Lesion masks of real patients (CC-BY) as shapes: about 30 small files of a public repository.
+build/open_ms_data/cross_sectional/MNI:
+	git clone --quiet --depth 1 --filter=blob:none --sparse \
+	  https://github.com/muschellij2/open_ms_data build/open_ms_data
+	git -C build/open_ms_data sparse-checkout set --no-cone \
+	  '/cross_sectional/MNI/*/GOLD_STANDARD*' '/cross_sectional/LICENSE*'
+
 test: $(READY) ## check style and types, run the tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest

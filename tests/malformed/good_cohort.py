@@ -187,6 +187,7 @@ def settings_for(place: Path, *, cohort: str = "study", **of_cohort: object) -> 
     values["model_version"] = str(place / "model")
     values["output"] = str(place / "out")
     values["tracking"]["folder"] = str(place / "out/tracking")
+    values["cache"]["folder"] = str(place / "out/cache")
     return validated(InferSettings, values)
 
 

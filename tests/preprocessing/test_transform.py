@@ -12,13 +12,14 @@ from lesion_dynamics.preprocessing.prepared_scan import Drift, PreparedScan, Pre
 from lesion_dynamics.preprocessing.resampling import Interpolation, resample
 from lesion_dynamics.preprocessing.transform import Warp, moved, resample_through
 from lesion_dynamics.segmenter.network_input import network_input, on_native_grid
+from lesion_dynamics.settings.networks import UNetSettings
 from lesion_dynamics.settings.preprocessing import (
     BiasFieldSettings,
     IntensitySettings,
     PreprocessingSettings,
     RegistrationSettings,
 )
-from lesion_dynamics.settings.segmenter import SegmenterSettings, UNetSettings, WindowSettings
+from lesion_dynamics.settings.segmenter import SegmenterSettings, WindowSettings
 
 STRETCH = np.array([[0.02, 0.01, 0.0], [0.0, -0.03, 0.005], [0.01, 0.0, 0.04]])
 

@@ -32,7 +32,7 @@ def key_of(settings: TrainSettings) -> str:
     cohort = read_cohort(settings.cohort)
     scan, other = (s for s in cohort.scans[:2])
     split = Split((scan.participant_id,), (other.participant_id,))
-    return _training_key((scan,), split, cohort, settings, None)
+    return _training_key((scan,), split, cohort, settings, None, ())
 
 
 def weights_of(version: ModelVersion) -> bytes:

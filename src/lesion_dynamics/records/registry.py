@@ -20,6 +20,7 @@ from lesion_dynamics.model_version import (
     load_manifest,
     load_model_version,
 )
+from lesion_dynamics.records.shipped import SHIPPED_NAME, register_shipped
 from lesion_dynamics.records.store import Store, open_store
 from lesion_dynamics.settings.tracking import TrackingSettings
 
@@ -112,6 +113,8 @@ def _from_registry(
     name: str, wanted: str, is_alias: bool, tracking: TrackingSettings
 ) -> ModelVersion:
     store = open_store(tracking)
+    if name == SHIPPED_NAME and not store.client.search_model_versions(f"name='{name}'"):
+        register_shipped(store)
     try:
         if is_alias:
             found = store.client.get_model_version_by_alias(name, wanted)

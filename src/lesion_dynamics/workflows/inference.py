@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from lesion_dynamics.atomic_files import hash_of_file, require_writable_folder, write_json
+from lesion_dynamics.atomic_files import hash_of_file, require_writable_folder
 from lesion_dynamics.cohort.cohort import Cohort, Exclusion, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.longitudinal.measurements import (
-    FAILED,
     FILE_NAME,
-    MEASURED,
-    write_measurements,
 )
-from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, write_alternatives
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
@@ -32,7 +26,6 @@ from lesion_dynamics.records.derivatives import (
     ScanOutputs,
     finished_row,
     scan_key,
-    write_dataset_description,
 )
 from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.settings.inference import InferSettings
@@ -41,9 +34,9 @@ from lesion_dynamics.workflows.inference_quality import (
     report_quality,
     write_quality_table,
 )
+from lesion_dynamics.workflows.inference_tables import write_tables
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 from lesion_dynamics.workflows.processes import cores, in_processes
-from lesion_dynamics.workflows.scan_geometry import write_scan_geometry
 
 _LOG = logging.getLogger(__name__)
 
@@ -120,7 +113,7 @@ def run(settings: InferSettings) -> InferenceResult:
     for failure in failed:  # the others were said before the work began
         _LOG.warning("failed: %s", failure.line)
     result = InferenceResult(folder, folder / FILE_NAME, len(new_rows), kept, tuple(failures))
-    _write_tables(result, rows, cohort, version)
+    write_tables(folder, rows, failures, cohort, version)
     _report(result, version)
     quality = write_quality_table(folder, cohort, settings.quality)
     report_quality(quality, len(cohort.scans) - len(unusable), settings.quality)
@@ -239,61 +232,6 @@ def _segment(
 def _broken(cohort: Cohort) -> list[Exclusion]:
     """Scans whose files are there and wrong; a session without a FLAIR is no failure."""
     return [e for e in cohort.exclusions if e.failed]
-
-
-def _write_tables(
-    result: InferenceResult,
-    rows: Mapping[tuple[str, str], Mapping[str, Any]],
-    cohort: Cohort,
-    version: ModelVersion,
-) -> None:
-    point = version.manifest.operating_point
-    shared = {
-        "model_version": version.label,
-        "weights_sha256": version.manifest.weights_sha256,
-        **point.model_dump(mode="json"),
-    }
-    table = [
-        {"participant_id": k[0], "session_id": k[1], **shared, **row} for k, row in rows.items()
-    ]
-    table += [
-        {
-            "participant_id": e.participant_id,
-            "session_id": e.session_id,
-            **shared,
-            "status": FAILED,
-            "reason": e.explained,
-        }
-        for e in result.failures
-        if e.session_id is not None  # a participant whose sessions are unknown has no rows
-    ]
-    frame = pd.DataFrame(table).sort_values(["participant_id", "session_id"], ignore_index=True)
-    write_measurements(result.measurements, frame.drop(columns="alternatives", errors="ignore"))
-    write_alternatives(
-        result.folder / ALTERNATIVES_FILE,
-        (
-            {"participant_id": k[0], "session_id": k[1], **shared, "status": MEASURED, **own}
-            for k, row in rows.items()
-            for own in row["alternatives"]
-        ),
-    )
-    write_scan_geometry(result.folder, rows)
-    write_dataset_description(result.folder, cohort=cohort.name, version=version)
-    write_json(
-        result.folder / "exclusions.json",
-        [
-            {
-                "participant_id": e.participant_id,
-                "session_id": e.session_id,
-                "reason": e.reason,
-                "remedy": e.remedy,
-            }
-            for e in (
-                *cohort.exclusions,
-                *(f for f in result.failures if f not in cohort.exclusions),
-            )
-        ],
-    )
 
 
 def _report(result: InferenceResult, version: ModelVersion) -> None:
