@@ -41,10 +41,12 @@ baseline: $(READY) $(SHAPES) ## train the shipped baseline's recipe anew, from d
 
 # Lesion masks of real patients (CC-BY) as shapes: about 30 small files of a public repository.
 build/open_ms_data/cross_sectional/MNI:
+	rm -rf build/open_ms_data build/open_ms_data.partial
 	git clone --quiet --depth 1 --filter=blob:none --sparse \
-	  https://github.com/muschellij2/open_ms_data build/open_ms_data
-	git -C build/open_ms_data sparse-checkout set --no-cone \
+	  https://github.com/muschellij2/open_ms_data build/open_ms_data.partial
+	git -C build/open_ms_data.partial sparse-checkout set --no-cone \
 	  '/cross_sectional/MNI/*/GOLD_STANDARD*' '/cross_sectional/LICENSE*'
+	mv build/open_ms_data.partial build/open_ms_data
 
 test: $(READY) ## check style and types, run the tests
 	$(MAKE) --no-print-directory lint

@@ -19,8 +19,9 @@ LAYERS = (
     ("model_version", "imaging"),
     ("cohort",),
     ("phantom", "importers", "lesions", "longitudinal"),
-    ("preprocessing", "synthesis"),
+    ("preprocessing",),
     ("segmenter", "records", "report", "quality"),
+    ("synthesis",),
     ("workflows",),
     ("commands",),
 )

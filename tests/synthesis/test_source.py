@@ -9,8 +9,9 @@ from tests.conftest import composed
 from tests.synthesis.conftest import SEED
 
 from lesion_dynamics.errors import CohortError, ConfigurationError
-from lesion_dynamics.settings.segmenter import SegmenterSettings
+from lesion_dynamics.settings.preprocessing import IntensitySettings
 from lesion_dynamics.settings.synthesis import SynthesisSettings
+from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.synthesis.head_store import head_name, load_head, store_head
 from lesion_dynamics.synthesis.lesion_shapes import load_shapes, shape_files
 from lesion_dynamics.synthesis.limits import require_synthesisable
@@ -19,9 +20,14 @@ from lesion_dynamics.synthesis.source import MixedSource, SyntheticScans
 ORIGIN_MM = (-78.0, -113.0, -72.0)
 
 
-def source(head_file: Path, *sequences: str, lesion_fraction: float = 1.0) -> SyntheticScans:
+INTENSITY = IntensitySettings(lower_percentile=20.0, upper_percentile=80.0)
+
+
+def source(
+    head_file: Path, *sequences: str, intensity: IntensitySettings = INTENSITY
+) -> SyntheticScans:
     return SyntheticScans(
-        [head_file], sequences=sequences, size_voxels=32, lesion_fraction=lesion_fraction
+        [head_file], sequences=sequences, size_voxels=32, lesion_fraction=1.0, intensity=intensity
     )
 
 
@@ -93,29 +99,31 @@ def test_places_to_cut_lie_where_they_say(head_file: Path) -> None:
     assert bool((label[tuple(head.lesion_centres.T)] == 255).all())
 
 
+def test_patches_are_normalised_by_the_segmenter_s_own_settings(head_file: Path) -> None:
+    wide = IntensitySettings(lower_percentile=1.0, upper_percentile=99.0)
+    usual, _ = source(head_file, "FLAIR").patch(0, np.random.default_rng(3))
+    other, _ = source(head_file, "FLAIR", intensity=wide).patch(0, np.random.default_rng(3))
+    inside = (usual > -4) & (usual < 8) & (other > -4) & (other < 8)
+    # The same intensities in other units: a straight line, and not that of equal units.
+    slope, offset = np.polyfit(usual[inside], other[inside], 1)
+    np.testing.assert_allclose(other[inside], slope * usual[inside] + offset, atol=1e-3)
+    assert abs(slope - 1) > 0.02
+
+
 @pytest.mark.parametrize(
-    ("override", "words"),
+    ("overrides", "words"),
     [
-        ("segmenter.spacing_mm=1.5", "spacing_mm"),
-        ("segmenter.sequences=[FLAIR,T2w]", "T2w"),
+        (["segmenter.spacing_mm=1.5"], "spacing_mm"),
+        (["segmenter.sequences=[FLAIR,T2w]", "segmenter.optional_sequences=[]"], "T2w"),
+        (["patch.size_voxels=152"], "152"),
+        (["patch.lookalike_fraction=0.1"], "lookalike_fraction"),
+        (["patch.lesion_size_power=0.5"], "lesion_size_power"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(override: str, words: str) -> None:
-    values = composed(
-        "train", "segmenter.spacing_mm=1.0", "segmenter.optional_sequences=[]", override
-    )
+def test_what_cannot_be_drawn_is_refused(overrides: list[str], words: str) -> None:
+    values = composed("train", "segmenter.spacing_mm=1.0", "synthesis.share=1", *overrides)
     with pytest.raises(ConfigurationError, match=words):
-        require_synthesisable(
-            SegmenterSettings.model_validate(values["segmenter"]), patch_voxels=64
-        )
-
-
-def test_a_patch_larger_than_a_head_is_refused() -> None:
-    values = composed("train", "segmenter.spacing_mm=1.0")
-    with pytest.raises(ConfigurationError, match="patch"):
-        require_synthesisable(
-            SegmenterSettings.model_validate(values["segmenter"]), patch_voxels=152
-        )
+        require_synthesisable(TrainSettings.model_validate(values))
 
 
 def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``python -m lesion_dynamics.phantom --variant default|small|fine --out data``."""
+"""``python -m lesion_dynamics.phantom --variant default|small|fine|baseline --out data``."""
 
 from __future__ import annotations
 

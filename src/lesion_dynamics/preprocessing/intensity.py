@@ -25,10 +25,19 @@ def normalise_intensities(
 
     voxels, brain : (x, y, z). Returns float32 of the same shape; zeros where brain is empty.
     """
-    inside = np.sort(voxels[brain])
+    inside = voxels[brain]
     if inside.size == 0:
         return np.zeros_like(voxels, dtype=np.float32)
-    centre, scale = _centre_and_scale(inside, settings)
+    centre, scale = centre_and_scale(inside, settings=settings)
+    return ((voxels - np.float32(centre)) / np.float32(scale)).astype(np.float32)
+
+
+def centre_and_scale(
+    values: NDArray[np.float32], *, settings: IntensitySettings
+) -> tuple[float, float]:
+    """Centre and scale of :func:`normalise_intensities` from a brain's intensities, (n,)."""
+    inside = np.sort(values)
+    centre, scale = _median_and_scale(inside, settings)
     counted = inside.size
     for _ in range(_MOST_ROUNDS):
         reach = settings.trim * scale
@@ -36,11 +45,11 @@ def normalise_intensities(
         if last - first in (0, counted):
             break
         counted = last - first
-        centre, scale = _centre_and_scale(inside[first:last], settings)
-    return ((voxels - np.float32(centre)) / np.float32(scale)).astype(np.float32)
+        centre, scale = _median_and_scale(inside[first:last], settings)
+    return centre, scale
 
 
-def _centre_and_scale(
+def _median_and_scale(
     values: NDArray[np.float32], settings: IntensitySettings
 ) -> tuple[float, float]:
     low, centre, high = np.percentile(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lesion_dynamics.errors import ConfigurationError
-from lesion_dynamics.settings.segmenter import SegmenterSettings
+from lesion_dynamics.settings.training import TrainSettings
 
 GRID = (160, 192, 160)
 """Voxels of a drawn head; the MNI template's crop with a margin."""
@@ -18,14 +18,15 @@ MARGIN = 8
 """Voxels rendered around a patch, so that blur and slices know their neighbours."""
 
 
-def require_synthesisable(segmenter: SegmenterSettings, *, patch_voxels: int) -> None:
+def require_synthesisable(settings: TrainSettings) -> None:
     """Refuse what cannot be drawn.
 
     Raises
     ------
-    ConfigurationError : another grid or another sequence than those drawn, or a patch that is
-        larger than a head.
+    ConfigurationError : another grid or another sequence than those drawn, a patch that is
+        larger than a head, or a choice of patches that only labelled scans know.
     """
+    segmenter, patch = settings.segmenter, settings.patch
     unknown = [name for name in segmenter.sequences if name not in SEQUENCES]
     if unknown:
         raise ConfigurationError(
@@ -40,9 +41,15 @@ def require_synthesisable(segmenter: SegmenterSettings, *, patch_voxels: int) ->
             remedy=f"Set segmenter.spacing_mm={SPACING_MM}, or synthesis.share=0.",
         )
     largest = min(GRID) - 2 * MARGIN
-    if patch_voxels > largest:
+    if patch.size_voxels > largest:
         raise ConfigurationError(
-            f"patches of {patch_voxels} voxels do not fit into a drawn head",
+            f"patches of {patch.size_voxels} voxels do not fit into a drawn head",
             where="patch.size_voxels",
             remedy=f"Set patch.size_voxels to at most {largest}.",
+        )
+    if settings.synthesis.share == 1 and (patch.lookalike_fraction or patch.lesion_size_power != 1):
+        raise ConfigurationError(
+            "without labelled patches lookalike_fraction and lesion_size_power change nothing",
+            where="patch",
+            remedy="Set patch.lookalike_fraction=0 and patch.lesion_size_power=1.",
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lesion_dynamics.preprocessing.intensity import centre_and_scale
+from lesion_dynamics.settings.preprocessing import IntensitySettings
 from lesion_dynamics.synthesis.fields import Draws
 from lesion_dynamics.synthesis.head_store import MOSAIC_EDGE, MOSAIC_MARGIN, StoredHead
 from lesion_dynamics.synthesis.limits import GRID, MARGIN
 from lesion_dynamics.synthesis.look import Look, draw_look
-from lesion_dynamics.synthesis.rendering import as_input, centre_and_scale, render
+from lesion_dynamics.synthesis.rendering import as_input, render
 
 _FLUID_CUT = 0.6
 _VISIBLE_NOISE, _VISIBLE_CONTRAST = 1.5, 0.06
@@ -17,11 +19,17 @@ _SCALE_ERROR, _CENTRE_ERROR = 0.05, 0.1
 
 
 def draw_patch(
-    head: StoredHead, draws: Draws, *, size_voxels: int, lesion_fraction: float
+    head: StoredHead,
+    draws: Draws,
+    *,
+    size_voxels: int,
+    lesion_fraction: float,
+    intensity: IntensitySettings,
 ) -> tuple[Tensor, Tensor]:
     """Channels (2, n, n, n) in z units, FLAIR and T1w; reference (1, n, n, n); float32.
 
     lesion_fraction : share of patches centred on a lesion, where the head has any.
+    intensity : the normalisation of the segmenter that is trained.
     """
     low = _corner(head, draws, size_voxels=size_voxels, lesion_fraction=lesion_fraction)
     tissues = head.tissues(low, size_voxels + 2 * MARGIN)
@@ -38,7 +46,7 @@ def draw_patch(
     channels = []
     brain_values = whole_brain_intensities(head, look, draws)
     for name in images:
-        centre, scale = centre_and_scale(brain_values[name])
+        centre, scale = centre_and_scale(brain_values[name].numpy(), settings=intensity)
         # The mosaic is no whole brain, and brains are not normalised without error either.
         centre += _CENTRE_ERROR * scale * draws.normal()
         scale *= 1 + _SCALE_ERROR * draws.normal()

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, BRIGHTEST_Z
 from lesion_dynamics.synthesis.fields import Draws, blur, shifted, thick_slices
 from lesion_dynamics.synthesis.look import Look, SequenceLook
-
-_BRIGHTEST, _BACKGROUND = 8.0, -4.0
-_TRIM, _MOST_ROUNDS = 3.0, 20
-_STANDARD_NORMAL_DISTANCE = 1.6832  # of the 20th and the 80th percentile
 
 
 @dataclass(frozen=True)
 class Tissues:
-    """What is needed to render a region; all (x, y, z) float32, lesion_label bool.
+    """What is needed to render a region; all (x, y, z) float32, lesion_label 0 or 1.
 
     White, cortex, nuclei and fluid sum to 1 in the brain. ventricle is a part of fluid;
     ventricle_coat and lesion_surroundings are ventricle and lesion_label blurred by 0.8 and 2.5 mm.
@@ -117,30 +114,7 @@ def _sequence(tissues: Tissues, look: SequenceLook, shared: _Shared, draws: Draw
     return (signal + look.noise * noise).clamp(min=0.0) ** look.gamma
 
 
-def centre_and_scale(values: Tensor) -> tuple[float, float]:
-    """What :func:`preprocessing.intensity.normalise_intensities` takes from a brain's voxels.
-
-    values : (n,) intensities inside the brain.
-    """
-    ordered = values.sort().values
-    centre, scale = _median_and_scale(ordered)
-    counted = len(ordered)
-    for _ in range(_MOST_ROUNDS):
-        kept = ordered[(ordered >= centre - _TRIM * scale) & (ordered <= centre + _TRIM * scale)]
-        if len(kept) in (0, counted):
-            break
-        counted = len(kept)
-        centre, scale = _median_and_scale(kept)
-    return centre, scale
-
-
-def _median_and_scale(ordered: Tensor) -> tuple[float, float]:
-    last = len(ordered) - 1
-    low, middle, high = (float(ordered[round(share * last)]) for share in (0.2, 0.5, 0.8))
-    return middle, max((high - low) / _STANDARD_NORMAL_DISTANCE, 1e-6)
-
-
 def as_input(intensities: Tensor, visible: Tensor, *, centre: float, scale: float) -> Tensor:
     """Normalised, cut at the range of the network's input, background where not visible."""
-    z = ((intensities - centre) / scale).clamp(_BACKGROUND, _BRIGHTEST)
-    return torch.where(visible, z, _BACKGROUND)
+    z = ((intensities - centre) / scale).clamp(BACKGROUND_Z, BRIGHTEST_Z)
+    return torch.where(visible, z, BACKGROUND_Z)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lesion_dynamics.segmenter.patches import PatchSource
+from lesion_dynamics.settings.preprocessing import IntensitySettings
 from lesion_dynamics.synthesis.fields import Draws
 from lesion_dynamics.synthesis.head_store import StoredHead, load_head
 from lesion_dynamics.synthesis.limits import SEQUENCES
@@ -19,16 +20,11 @@ from lesion_dynamics.synthesis.patch_drawing import draw_patch
 _OPEN_HEADS = 16  # memory-mapped at a time in each process
 
 
-class _Source(Protocol):
-    def patch(
-        self, number: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.generic], NDArray[np.generic]]: ...
-
-
 class SyntheticScans:
     """Patches of stored heads, each with contrasts, artefacts and noise of its own.
 
     heads : files of :mod:`lesion_dynamics.synthesis.head_store`.
+    intensity : the normalisation of the segmenter that is trained.
     """
 
     def __init__(
@@ -38,11 +34,13 @@ class SyntheticScans:
         sequences: Sequence[str],
         size_voxels: int,
         lesion_fraction: float,
+        intensity: IntensitySettings,
     ) -> None:
         self._heads = tuple(heads)
         self._channels = [SEQUENCES.index(name) for name in sequences]
         self._size_voxels = size_voxels
         self._lesion_fraction = lesion_fraction
+        self._intensity = intensity
 
     def patch(
         self,
@@ -53,7 +51,11 @@ class SyntheticScans:
         head = _opened(self._heads[int(rng.integers(len(self._heads)))])
         draws = Draws(int(rng.integers(2**62)), device=torch.device("cpu"))
         channels, reference = draw_patch(
-            head, draws, size_voxels=self._size_voxels, lesion_fraction=self._lesion_fraction
+            head,
+            draws,
+            size_voxels=self._size_voxels,
+            lesion_fraction=self._lesion_fraction,
+            intensity=self._intensity,
         )
         return channels[self._channels].numpy(), reference.numpy()
 
@@ -61,7 +63,7 @@ class SyntheticScans:
 class MixedSource:
     """Patches of two sources, the first with probability ``share``."""
 
-    def __init__(self, first: _Source, second: _Source, *, share: float) -> None:
+    def __init__(self, first: PatchSource, second: PatchSource, *, share: float) -> None:
         self._first, self._second, self._share = first, second, share
 
     def patch(

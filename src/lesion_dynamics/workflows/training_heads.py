@@ -68,6 +68,7 @@ def synthetic_source(
         sequences=settings.segmenter.sequences,
         size_voxels=settings.patch.size_voxels,
         lesion_fraction=settings.patch.lesion_fraction,
+        intensity=settings.segmenter.preprocessing.intensity,
     )
     if settings.synthesis.share == 1:
         return synthetic

@@ -72,7 +72,7 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
         require_writable_folder(folder)
     shapes: tuple[Path, ...] = ()
     if settings.synthesis.share > 0:
-        require_synthesisable(settings.segmenter, patch_voxels=settings.patch.size_voxels)
+        require_synthesisable(settings)
         shapes = shape_files(settings.synthesis)
     cohort = read_cohort(
         settings.cohort,
