@@ -20,7 +20,7 @@ LABEL_WIDTH = 38
 MEASURED_WIDTH = 25
 TRUE_WIDTH = 9
 UNDEFINED = "-"
-TWO_DECIMALS = ("", "mm/year", "1/year")
+TWO_DECIMALS = ("", "years", "mm/year", "1/year")
 """Units, and no unit, whose usual values are of the order of one."""
 P = "p_value"
 ESTIMATE = "estimate"

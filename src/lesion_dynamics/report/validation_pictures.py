@@ -62,7 +62,12 @@ def draw_examples(folder: Path, examples: Sequence[Example]) -> tuple[Path, Path
             Line2D([], [], color=style.GREEN, label="reference mask"),
             Line2D([], [], color=style.VERMILLION, label="lesion mask"),
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=2,
+            title="axial FLAIR, participant's right on the left",
+        )
         return style.save(figure, folder, "validation_examples")
 
 
@@ -90,11 +95,17 @@ def draw_learning_curves(folder: Path, history: Sequence[Mapping[str, float]]) -
         figure = style.new_figure(width=7.2, height=5.0)
         for panel, (name, label) in zip(figure.subplots(2, 2).flat, _CURVES, strict=True):
             points = [(row["step"], row[name]) for row in history if name in row]
-            if points:
+            if len(points) == 1:
+                # One point is no curve: its axes would say nothing.
+                panel.text(0.5, 0.5, f"{points[0][1]:.3f}\nvalidated once, step {points[0][0]:g}",
+                           ha="center", va="center", transform=panel.transAxes)  # fmt: skip
+                panel.set(xticks=[], yticks=[])
+            elif points:
                 steps, values = zip(*points, strict=True)
                 panel.plot(steps, values, "o-", color=style.BLUE, markersize=3, linewidth=1.2)
             panel.set_title(label, loc="left")
-            panel.set_xlabel("Step")
+            if len(points) != 1:
+                panel.set_xlabel("Step")
         return style.save(figure, folder, "learning_curves")
 
 
