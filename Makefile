@@ -1,5 +1,6 @@
 # lesion-dynamics: `make help` lists the targets. Needs git, make and Python 3.11 to 3.13 with venv.
 PYTHON ?= python3
+TEST_PROCESSES ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -50,7 +51,7 @@ build/open_ms_data/cross_sectional/MNI:
 
 test: $(READY) ## check style and types, run the tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

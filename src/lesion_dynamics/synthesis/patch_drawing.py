@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lesion_dynamics.preprocessing.intensity import centre_and_scale
 from lesion_dynamics.settings.preprocessing import IntensitySettings
@@ -11,11 +14,14 @@ from lesion_dynamics.synthesis.fields import Draws
 from lesion_dynamics.synthesis.head_store import MOSAIC_EDGE, MOSAIC_MARGIN, StoredHead
 from lesion_dynamics.synthesis.limits import GRID, MARGIN
 from lesion_dynamics.synthesis.look import Look, draw_look
-from lesion_dynamics.synthesis.rendering import as_input, render
+from lesion_dynamics.synthesis.rendering import Rendered, Tissues, as_input, render
 
 _FLUID_CUT = 0.6
 _VISIBLE_NOISE, _VISIBLE_CONTRAST = 1.5, 0.06
-_SCALE_ERROR, _CENTRE_ERROR = 0.05, 0.1
+_VISIBLE_REACH = 2  # voxels: the edge of a lesion is as visible as the brightest voxel beside it
+# Brains are not normalised without error. As wide as the brightness and contrast, 0.75 to 1.25,
+# that nnU-Net draws (Isensee et al. 2021, doi 10.1038/s41592-020-01008-z, supplement).
+_SCALE_ERROR, _CENTRE_ERROR = 0.15, 0.2
 
 
 def draw_patch(
@@ -34,30 +40,49 @@ def draw_patch(
     low = _corner(head, draws, size_voxels=size_voxels, lesion_fraction=lesion_fraction)
     tissues = head.tissues(low, size_voxels + 2 * MARGIN)
     look = draw_look(draws)
-    images = render(tissues, look, draws)
+    rendered = render(tissues, look, draws)
     visible = tissues.brain > 0.5
     if look.fluid_removed:
         visible = visible & (tissues.fluid < _FLUID_CUT)
-    # What no rater could see is no lesion, however it came about.
-    contrast = look.flair.lesion * tissues.lesion_brightness
-    seen = contrast > _VISIBLE_NOISE * look.flair.noise + _VISIBLE_CONTRAST
     inner = (slice(MARGIN, MARGIN + size_voxels),) * 3
-    reference = ((tissues.lesion_label > 0.5) & seen & visible)[inner]
+    reference = (visible_lesions(tissues, rendered, noise=look.flair.noise) & visible)[inner]
     channels = []
     brain_values = whole_brain_intensities(head, look, draws)
-    for name in images:
+    for name, image in rendered.images.items():
         centre, scale = centre_and_scale(brain_values[name].numpy(), settings=intensity)
-        # The mosaic is no whole brain, and brains are not normalised without error either.
-        centre += _CENTRE_ERROR * scale * draws.normal()
-        scale *= 1 + _SCALE_ERROR * draws.normal()
-        channels.append(as_input(images[name][inner], visible[inner], centre=centre, scale=scale))
+        centre, scale = with_error(centre, scale, draws)
+        channels.append(as_input(image[inner], visible[inner], centre=centre, scale=scale))
     return torch.stack(channels), reference[None].float()
+
+
+def visible_lesions(tissues: Tissues, rendered: Rendered, *, noise: float) -> Tensor:
+    """The reference, (x, y, z) bool: what no rater could see is no lesion, however it came about.
+
+    A voxel counts where it, or a lesion voxel within two of it, stands out in the rendered FLAIR:
+    blur, thick slices and bright grey matter hide what was bright enough when it was drawn.
+    """
+    lesion = tissues.lesion_label > 0.5
+    contrast = torch.where(lesion, rendered.lesion_contrast, 0.0)
+    peak = contrast[None, None]
+    for axis in range(3):  # one axis after the other is the same maximum, and faster
+        kernel, padding = [1, 1, 1], [0, 0, 0]
+        kernel[axis], padding[axis] = 2 * _VISIBLE_REACH + 1, _VISIBLE_REACH
+        peak = functional.max_pool3d(peak, kernel, stride=1, padding=padding)
+    return lesion & (peak[0, 0] > _VISIBLE_NOISE * noise + _VISIBLE_CONTRAST)
+
+
+def with_error(centre: float, scale: float, draws: Draws) -> tuple[float, float]:
+    """Centre and scale as another brain mask, scanner or atrophy would have given them."""
+    return (
+        centre + _CENTRE_ERROR * scale * draws.normal(),
+        scale * math.exp(_SCALE_ERROR * draws.normal()),
+    )
 
 
 def whole_brain_intensities(head: StoredHead, look: Look, draws: Draws) -> dict[str, Tensor]:
     """Intensities (n,) of each sequence that are distributed as those of the whole brain."""
     tissues = head.mosaic_tissues()
-    images = render(tissues, look, draws)
+    images = render(tissues, look, draws).images
     inner = torch.zeros((MOSAIC_EDGE,) * 3, dtype=torch.bool)
     inner[(slice(MOSAIC_MARGIN, -MOSAIC_MARGIN),) * 3] = True
     counted = inner.repeat(tissues.brain.shape[0] // MOSAIC_EDGE, 1, 1) & (tissues.brain > 0.5)

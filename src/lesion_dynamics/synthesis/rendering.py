@@ -11,6 +11,8 @@ from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, BRIGHTEST_Z
 from lesion_dynamics.synthesis.fields import Draws, blur, shifted, thick_slices
 from lesion_dynamics.synthesis.look import Look, SequenceLook
 
+_LIMBIC_FROM_MM = 10.0  # below the brain's surface
+
 
 @dataclass(frozen=True)
 class Tissues:
@@ -35,8 +37,19 @@ class Tissues:
     ventricle_coat: Tensor
 
 
-def render(tissues: Tissues, look: Look, draws: Draws) -> dict[str, Tensor]:
-    """FLAIR and T1w intensities, (x, y, z), not normalised and not masked."""
+@dataclass(frozen=True)
+class Rendered:
+    """images : FLAIR and T1w intensities, (x, y, z), not normalised and not masked.
+
+    lesion_contrast : what the lesions add to FLAIR before noise and bias, after blur and slices.
+    """
+
+    images: dict[str, Tensor]
+    lesion_contrast: Tensor
+
+
+def render(tissues: Tissues, look: Look, draws: Draws) -> Rendered:
+    """Render a region."""
     shape = tissues.white.shape
     shared = _Shared(
         fine=draws.field(shape, scale=1.4),
@@ -45,10 +58,9 @@ def render(tissues: Tissues, look: Look, draws: Draws) -> dict[str, Tensor]:
         dirty=draws.field(shape, scale=16.0).clamp(min=0),
         spots=draws.field(shape, scale=3.0),
     )
-    return {
-        "FLAIR": _sequence(tissues, look.flair, shared, draws),
-        "T1w": _sequence(tissues, look.t1w, shared, draws),
-    }
+    flair, contrast = _sequence(tissues, look.flair, shared, draws)
+    t1w, _ = _sequence(tissues, look.t1w, shared, draws)
+    return Rendered({"FLAIR": flair, "T1w": t1w}, lesion_contrast=contrast)
 
 
 @dataclass(frozen=True)
@@ -62,14 +74,38 @@ class _Shared:
     spots: Tensor
 
 
-def _sequence(tissues: Tissues, look: SequenceLook, shared: _Shared, draws: Draws) -> Tensor:
+def _sequence(
+    tissues: Tissues, look: SequenceLook, shared: _Shared, draws: Draws
+) -> tuple[Tensor, Tensor]:
+    """Intensities, and what lesions add to them before noise and bias."""
     shape = tissues.white.shape
+    signal = _without_lesions(tissues, look, shared)
+    # Lesions: brighter by their own factor, uneven inside, fading at their edge.
+    core = blur(tissues.lesion_label, [look.edge_voxels] * 3)
+    if look.halo > 0:
+        core = torch.maximum(core, look.halo * (2 * tissues.lesion_surroundings).clamp(max=1.0))
+    ill = 1 + look.lesion * tissues.lesion_brightness * (1 + 0.12 * shared.white)
+    ill = ill * (1 - tissues.fluid) + look.fluid * tissues.fluid
+    # Resolution acts alike on both parts (it is linear), so lesions can be told from the rest.
+    added = _resolved(core * (ill - signal), look)
+    signal = _resolved(signal, look) + added
+    signal = signal * (1 + look.bias * draws.field(shape, scale=55.0)).clamp(0.4, 1.8)
+    noise = draws.noise(shape)
+    if look.noise_blur > 0:
+        noise = blur(noise, [look.noise_blur] * 3)
+        noise = noise / noise.std()
+    return (signal + look.noise * noise).clamp(min=0.0) ** look.gamma, added
+
+
+def _without_lesions(tissues: Tissues, look: SequenceLook, shared: _Shared) -> Tensor:
     near = tissues.ventricle_distance_mm
     white = (
         1 + look.white_texture * shared.white + look.dirty * shared.dirty * torch.exp(-near / 25)
     )
     white = white + look.cap / (1 + (near / 3.5) ** 2)
-    cortex = look.cortex * (
+    # The limbic cortex (insula, cingulum) lies deep, and is brighter than the rest.
+    limbic = torch.sigmoid((tissues.depth_mm - _LIMBIC_FROM_MM) / 2.0)
+    cortex = (look.cortex + look.limbic * limbic) * (
         1 + look.cortex_texture * shared.fine + look.cortex_patches * shared.patches
     )
     nuclei = look.nuclei * (1 + 0.5 * look.white_texture * shared.white)
@@ -94,24 +130,17 @@ def _sequence(tissues: Tissues, look: SequenceLook, shared: _Shared, draws: Draw
     if look.septum > 0:
         midline = ((2.5 - tissues.side_mm) / 1.5).clamp(0, 1) * ((5.0 - near) / 2).clamp(0, 1)
         signal = signal + look.septum * midline * (1 - tissues.fluid)
-    # Lesions: brighter by their own factor, uneven inside, fading at their edge.
-    core = blur(tissues.lesion_label, [look.edge_voxels] * 3)
-    if look.halo > 0:
-        core = torch.maximum(core, look.halo * (2 * tissues.lesion_surroundings).clamp(max=1.0))
-    ill = 1 + look.lesion * tissues.lesion_brightness * (1 + 0.12 * shared.white)
-    ill = ill * (1 - tissues.fluid) + look.fluid * tissues.fluid
-    signal = signal + core * (ill - signal)
+    return signal
+
+
+def _resolved(signal: Tensor, look: SequenceLook) -> Tensor:
+    """Moved, blurred and cut into slices as the scanner would."""
     signal = blur(shifted(signal, look.shift_voxels), look.blur_voxels)
     if look.slice_voxels > 1:
         signal = thick_slices(
             signal, axis=look.slice_axis, thickness=look.slice_voxels, phase=look.slice_phase
         )
-    signal = signal * (1 + look.bias * draws.field(shape, scale=55.0)).clamp(0.4, 1.8)
-    noise = draws.noise(shape)
-    if look.noise_blur > 0:
-        noise = blur(noise, [look.noise_blur] * 3)
-        noise = noise / noise.std()
-    return (signal + look.noise * noise).clamp(min=0.0) ** look.gamma
+    return signal
 
 
 def as_input(intensities: Tensor, visible: Tensor, *, centre: float, scale: float) -> Tensor:
