@@ -1,4 +1,4 @@
-"""One preprocessed scan as the inference benchmarks use it: 182 x 218 x 182, 1 mm, FLAIR and T1w."""
+"""The scan of the inference benchmark: 182 x 218 x 182, 1 mm, FLAIR and T1w, skull-stripped."""
 
 from __future__ import annotations
 

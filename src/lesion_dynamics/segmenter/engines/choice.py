@@ -74,7 +74,7 @@ def engine_for(
         from lesion_dynamics.segmenter.engines.openvino_model import ConversionError
 
         try:
-            model = _model_of(network, input_channels, key, cache)
+            model = _model_of(network, input_channels, precision, key, cache)
             return OpenVinoEngine(model, precision=precision, threads=torch.get_num_threads())
         except ConversionError as error:
             if wanted == "openvino":
@@ -101,7 +101,11 @@ def _openvino_installed() -> bool:
 
 
 def _model_of(
-    network: LesionNetwork, input_channels: int, key: str | None, cache: StepCache | None
+    network: LesionNetwork,
+    input_channels: int,
+    precision: Precision,
+    key: str | None,
+    cache: StepCache | None,
 ) -> OpenVinoModel:
     import numpy as np
     import openvino
@@ -110,15 +114,22 @@ def _model_of(
     from lesion_dynamics.segmenter.engines.openvino_model import OpenVinoModel, converted
 
     if key is None or cache is None:
-        return converted(network, input_channels=input_channels)
+        return converted(network, input_channels=input_channels, precision=precision)
 
     def arrays() -> dict[str, np.ndarray]:
-        made = converted(network, input_channels=input_channels)
-        return {"graph": np.frombuffer(made.graph, dtype=np.uint8), "weights": made.weights}
+        made = converted(network, input_channels=input_channels, precision=precision)
+        return {
+            "graph": np.frombuffer(made.graph, dtype=np.uint8),
+            "weights": made.weights,
+            "split": np.array(made.split),
+        }
 
-    source = ("segmenter/engines/openvino_model", "segmenter/networks")
-    own = key_of(source, network=key, openvino=openvino.__version__)
+    source = ("segmenter/engines", "segmenter/networks")
+    own = key_of(source, network=key, precision=precision, openvino=openvino.__version__)
     found = cache.arrays(_CONVERTED, own, arrays)
     return OpenVinoModel(
-        graph=found["graph"].tobytes(), weights=found["weights"], divisor=network.divisor
+        graph=found["graph"].tobytes(),
+        weights=found["weights"],
+        divisor=network.divisor,
+        split=bool(found["split"]),
     )

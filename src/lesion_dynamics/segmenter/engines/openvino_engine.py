@@ -13,7 +13,7 @@ import openvino
 import torch
 from numpy.typing import NDArray
 
-from lesion_dynamics.segmenter.engines.openvino_model import OpenVinoModel, compiled
+from lesion_dynamics.segmenter.engines.openvino_model import OpenVinoModel, compiled, given_to
 from lesion_dynamics.segmenter.precision import Precision
 from lesion_dynamics.segmenter.tiling import Tiling
 
@@ -27,6 +27,7 @@ class OpenVinoEngine:
 
     def __init__(self, model: OpenVinoModel, *, precision: Precision, threads: int) -> None:
         self.divisor = model.divisor
+        self._model = model
         self._precision: Precision = precision
         self._request: Any = compiled(model, precision=precision, threads=threads)
 
@@ -49,7 +50,7 @@ class OpenVinoEngine:
 
     def _of_window(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """(sequences, x, y, z) to probabilities, (x, y, z)."""
-        given = np.ascontiguousarray(window)[None]
+        given = given_to(self._model, window)
         logits = self._request.infer([given], share_inputs=True, share_outputs=True)[0][0, 0]
         # Outside of the network, as in torch: in bf16 a sigmoid has steps of 0.004.
         probability: NDArray[np.float32] = torch.sigmoid(torch.from_numpy(logits)).numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+from lesion_dynamics.segmenter.engines.exact_norm import with_exact_norms
+from lesion_dynamics.segmenter.engines.split_input import PARTS, taking_split_input
+from lesion_dynamics.segmenter.engines.split_input import split as split_parts
 from lesion_dynamics.segmenter.networks import LesionNetwork
 from lesion_dynamics.segmenter.precision import Precision
 
@@ -31,14 +35,18 @@ class OpenVinoModel:
     """What OpenVINO reads.
 
     graph : XML. weights : bytes, (n,) uint8. divisor : of the network.
+    split : its inputs go through :func:`split_input.split` first.
     """
 
     graph: bytes
     weights: NDArray[np.uint8]
     divisor: int
+    split: bool
 
 
-def converted(network: LesionNetwork, *, input_channels: int) -> OpenVinoModel:
+def converted(
+    network: LesionNetwork, *, input_channels: int, precision: Precision
+) -> OpenVinoModel:
     """The network as OpenVINO's model with open x, y and z, equal to torch's on a trial.
 
     Raises
@@ -47,13 +55,29 @@ def converted(network: LesionNetwork, *, input_channels: int) -> OpenVinoModel:
         network that looks at the shape of its input).
     """
     try:
-        model = _serialised(network, input_channels)
+        exact = with_exact_norms(network).eval()
+        split = None
+        if precision == "bf16":
+            split = taking_split_input(exact, input_channels=input_channels)
+        if split is None:
+            model = _serialised(exact, input_channels, split=False)
+        else:
+            model = _serialised(split, PARTS * input_channels, split=True)
         difference = _largest_difference(network, model, input_channels)
     except Exception as error:
         raise ConversionError(" ".join(str(error).split())[:200]) from error
     if not difference <= _LARGEST_DIFFERENCE:
         raise ConversionError(f"probabilities differ from torch's by up to {difference:.3g}")
     return model
+
+
+def given_to(model: OpenVinoModel, window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the model takes for a window: (sequences, x, y, z) to (1, channels, x, y, z)."""
+    given = np.ascontiguousarray(window)[None]
+    if not model.split:
+        return given
+    parts: NDArray[np.float32] = split_parts(torch.from_numpy(given)).numpy()
+    return parts
 
 
 def compiled(model: OpenVinoModel, *, precision: Precision, threads: int) -> Any:
@@ -73,9 +97,11 @@ def compiled(model: OpenVinoModel, *, precision: Precision, threads: int) -> Any
     ).create_infer_request()
 
 
-def _serialised(network: LesionNetwork, input_channels: int) -> OpenVinoModel:
+def _serialised(network: LesionNetwork, input_channels: int, *, split: bool) -> OpenVinoModel:
     edge = 2 * network.divisor
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch warns of every branch on a shape; the trial on another shape is what decides.
+        warnings.simplefilter("ignore")
         traced = torch.jit.trace(
             network, torch.zeros(1, input_channels, edge, edge, edge), check_trace=False
         )
@@ -91,6 +117,7 @@ def _serialised(network: LesionNetwork, input_channels: int) -> OpenVinoModel:
             graph=graph.read_bytes(),
             weights=np.fromfile(weights, dtype=np.uint8),
             divisor=network.divisor,
+            split=split,
         )
 
 
@@ -98,7 +125,7 @@ def _largest_difference(network: LesionNetwork, model: OpenVinoModel, input_chan
     x, y, z = (network.divisor * times for times in (3, 2, 4))
     trial = np.random.default_rng(1).normal(size=(1, input_channels, x, y, z)).astype(np.float32)
     request = compiled(model, precision="float32", threads=torch.get_num_threads())
-    found = torch.from_numpy(request.infer([trial])[0])
+    found = torch.from_numpy(request.infer([given_to(model, trial[0])])[0])
     with torch.inference_mode():
         expected = network(torch.from_numpy(trial))
     if found.shape != expected.shape:
