@@ -2,7 +2,7 @@
 
 OpenVINO 2026.4 adds up a whole channel in one float32 number: over 160 x 160 x 160 voxels its mean
 is off by 0.9% of a standard deviation and the deviation itself by 0.4% (torch sums in float64).
-Here its answer is normalised once more, from means over slices: what is left to correct is small, so
+Here its answer is normalised once more, from means over slices: what is left is small, so that
 even bf16 holds it.
 """
 
