@@ -27,7 +27,7 @@ def write_scan(folder: Path) -> dict[str, Path]:
     if all(path.is_file() for path in paths.values()):
         return paths
     template = load_template()
-    anatomy = draw_anatomy(stream(1, "anatomy"), template)
+    anatomy = draw_anatomy(stream(6, "anatomy"), template)  # 142 x 174 x 148 mm
     rng = stream(1, "lesions")
     volumes = draw_baseline(rng, LESION_LOAD_MM3)
     centres = draw_sites(rng, "MS", volumes)
