@@ -17,7 +17,7 @@ LAYERS = (
     ("atomic_files", "input_files"),
     ("settings",),
     ("model_version", "imaging"),
-    ("cohort",),
+    ("cohort", "combined_version"),
     ("phantom", "importers", "lesions", "longitudinal"),
     ("preprocessing",),
     ("segmenter", "records", "report", "quality"),

@@ -12,6 +12,7 @@ from tests.segmenter.small_training import trained
 from tests.segmenter.test_networks import SMALL
 from tests.segmenter.training_scan_files import write_scan
 
+from lesion_dynamics.segmenter.engines.torch_engine import TorchEngine
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
@@ -63,8 +64,9 @@ def test_processor_and_gpu_give_the_same_probability(name: str) -> None:
     channels = np.random.default_rng(1).normal(size=(2, 40, 44, 36)).astype(np.float32)
     found = [
         lesion_probability(
-            network.to(device), channels, window=chosen.window, precision="float32",
-            device=torch.device(device),
+            TorchEngine(network.to(device), precision="float32", device=torch.device(device)),
+            channels,
+            window=chosen.window,
         )
         for device in ("cpu", DEVICE)
     ]  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lesion_dynamics.segmenter.engines.torch_engine import TorchEngine
 from lesion_dynamics.segmenter.networks import LesionNetwork
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
 from lesion_dynamics.settings.segmenter import WindowSettings
@@ -31,11 +32,9 @@ def probability(
     network: LesionNetwork, channels: np.ndarray, size: int, overlap: float = 0.5
 ) -> np.ndarray:
     return lesion_probability(
-        network,
+        TorchEngine(network, precision="float32", device=torch.device("cpu")),
         channels,
         window=WindowSettings(size_voxels=(size, size, size), overlap=overlap),
-        precision="float32",
-        device=torch.device("cpu"),
     )
 
 

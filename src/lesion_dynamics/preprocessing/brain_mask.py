@@ -6,13 +6,14 @@ import warnings
 from functools import lru_cache
 from typing import Any
 
+import cc3d
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.lesions.box import box_around
 
 _PLAUSIBLE_ML = (300.0, 2600.0)
 _DEEPBET_THRESHOLD = 0.5
@@ -51,17 +52,28 @@ def brain_of_stripped(image: Image) -> Image:
     """
     voxels = image.voxels
     border = np.concatenate(
-        [np.take(voxels, end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
+        [voxels[(slice(None),) * axis + (end,)].ravel() for axis in range(3) for end in (0, -1)]
     )
     values, counts = np.unique(border, return_counts=True)
     if counts.max() < _BACKGROUND_OF_BORDER * border.size:
         raise _no_brain("the image counts as skull-stripped, but has no constant background")
-    labels, found = ndimage.label(voxels != values[counts.argmax()])
-    if found == 0:
+    body = voxels != values[counts.argmax()]
+    if not body.any():
         raise _no_brain("nothing differs from the background")
-    sizes = np.bincount(labels.ravel())
-    largest = labels == 1 + int(sizes[1:].argmax())
-    return image.with_voxels(ndimage.binary_fill_holes(largest).astype(np.uint8))
+    box = box_around(body)
+    mask = np.zeros(voxels.shape, dtype=np.uint8, order="F")
+    mask[box] = _largest_body_filled(body[box])
+    return image.with_voxels(mask)
+
+
+def _largest_body_filled(body: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest of the bodies that touch by faces, with everything that it encloses."""
+    labels, count = cc3d.connected_components(body.view(np.uint8), connectivity=6, return_N=True)
+    sizes = np.bincount(labels.ravel(order="K"), minlength=count + 1)
+    # Around it one voxel of background, which joins all of the outside.
+    outside = np.pad(labels != 1 + int(sizes[1:].argmax()), 1, constant_values=True)
+    around = cc3d.connected_components(outside.view(np.uint8), connectivity=6)
+    return np.asarray(around != around[0, 0, 0])[1:-1, 1:-1, 1:-1]
 
 
 def brain_of_head(image: Image) -> Image:

@@ -19,7 +19,7 @@ from lesion_dynamics.preprocessing.step_cache import Arrays, StepCache, key_of
 from lesion_dynamics.settings.preprocessing import BiasFieldSettings, RegistrationSettings
 
 # The code that each result comes from; a test compares this with what the modules import.
-BRAIN_SOURCE = ("imaging", "preprocessing/brain_mask")
+BRAIN_SOURCE = ("imaging", "lesions/box", "preprocessing/brain_mask")
 BIAS_SOURCE = ("imaging", "preprocessing/bias_field", "settings/preprocessing")
 MOTION_SOURCE = (
     "imaging",

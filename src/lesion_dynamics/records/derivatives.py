@@ -108,8 +108,13 @@ def write_scan(
     measurements: Mapping[str, Any],
     preprocessing: Mapping[str, Any],
     in_mni: InMni | None = None,
+    engine: str | None = None,
 ) -> None:
-    """Write probability, mask and sidecars; the mask's sidecar, which holds the key, last."""
+    """Write probability, mask and sidecars; the mask's sidecar, which holds the key, last.
+
+    engine : what ran the network. It is no part of the key: engines agree to a few voxels, and a
+    cohort that was begun on one machine goes on on another.
+    """
     outputs.sidecar.unlink(missing_ok=True)
     write_probability(outputs.probability, probability)
     write_mask(outputs.mask, mask)
@@ -123,6 +128,8 @@ def write_scan(
         "InputHashes": dict(input_hashes),
         "Software": f"lesion-dynamics {__version__}",
     }
+    if engine is not None:
+        origin["Engine"] = engine
     write_json(
         outputs.probability_sidecar,
         {**origin, "Description": "Lesion probability, 0 to 1", "Resolution": "native FLAIR grid"},

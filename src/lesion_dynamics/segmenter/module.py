@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lesion_dynamics.lesions.agreement import Agreement, agreement, summarise
+from lesion_dynamics.segmenter.engines.torch_engine import TorchEngine
 from lesion_dynamics.segmenter.losses import build_loss
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.segmenter.precision import Precision, autocast, choose_precision
@@ -120,11 +121,9 @@ class LesionModule(pl.LightningModule):
         """Agreement on one whole scan, with the sliding window of inference."""
         segmenter = self.settings.segmenter
         probability = lesion_probability(
-            self.network,
+            TorchEngine(self.network, precision=self.chosen_precision(), device=self.device),
             batch["channels"][0].cpu().numpy(),
             window=segmenter.window,
-            precision=self.chosen_precision(),
-            device=self.device,
         )
         self._agreements.append(
             agreement(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.lesions.box import box_around
 from lesion_dynamics.preprocessing.intensity import normalise_intensities
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
 from lesion_dynamics.preprocessing.transform import moved, resample_through
@@ -84,10 +85,11 @@ def network_grid(
     scan is copied and not interpolated.
     """
     mask = prepared.brain_mask
-    inside = np.argwhere(mask.voxels > 0)
     if prepared.flair.gradient_warp is None:  # an affine map takes boxes to boxes
-        ends = np.stack([inside.min(axis=0), inside.max(axis=0)])
-        inside = np.array(list(itertools.product(*ends.T)))
+        ends = [(part.start, part.stop - 1) for part in box_around(mask.voxels > 0)]
+        inside = np.array(list(itertools.product(*ends)))
+    else:
+        inside = np.argwhere(mask.voxels > 0)
     world = mask.affine[:3, :3] @ inside.T + mask.affine[:3, 3:]
     world = moved(world, prepared.steps_to_participant)
     first = world.min(axis=1) - _MARGIN_MM

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.cohort import CohortSettings
+from lesion_dynamics.settings.engine import EngineName, TestTimeAugmentation
 from lesion_dynamics.settings.quality import QualitySettings
 from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.tracking import TrackingSettings
@@ -30,7 +31,9 @@ class ExecutorSettings(Strict):
 class InferSettings(Strict):
     """All of ``infer.py``.
 
-    model_version : ``name/number``, ``name@alias``, or a folder that ``train.py`` wrote.
+    model_version : ``name/number``, ``name@alias``, or a folder that ``train.py`` wrote; several
+        joined by ``+`` are an ensemble, whose probability is the mean.
+    engine : what runs the network. tta : test-time augmentation.
     mni : ``affine`` or ``deformable`` also writes each lesion mask in MNI152 space, with the
         transforms; ``none`` does not. Volumes are native in any case.
     output : receives ``<cohort>/<name>-v<number>/``.
@@ -38,6 +41,8 @@ class InferSettings(Strict):
 
     cohort: CohortSettings
     model_version: str = Field(min_length=1)
+    engine: EngineName = "auto"
+    tta: TestTimeAugmentation = "none"
     executor: ExecutorSettings
     tracking: TrackingSettings
     mni: Literal["none", "affine", "deformable"] = "none"

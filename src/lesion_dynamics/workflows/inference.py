@@ -28,6 +28,7 @@ from lesion_dynamics.records.derivatives import (
     scan_key,
 )
 from lesion_dynamics.records.outside_version import refuse_outside_folder
+from lesion_dynamics.segmenter.engines.choice import require_engine
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.workflows.inference_quality import (
     quality_task,
@@ -76,9 +77,10 @@ def run(settings: InferSettings) -> InferenceResult:
     ------
     UserError : the cohort or the model version cannot be used, or the output not be written.
     """
-    from lesion_dynamics.records.registry import resolve
+    from lesion_dynamics.records.ensembles import resolve_all
 
-    version = resolve(settings.model_version, settings.tracking)
+    require_engine(settings.engine)
+    version = resolve_all(settings.model_version, settings.tracking, tta=settings.tta)
     segmenter = version.manifest.segmenter
     cohort = read_cohort(
         settings.cohort,
@@ -215,6 +217,7 @@ def _segment(
             settings.mni,
             steps,
             settings.executor.threads_per_process,
+            settings.engine,
         ),
     ):
         for scan_task in done.item.scans:

@@ -27,6 +27,7 @@ from lesion_dynamics.records.derivatives import write_scan
 from lesion_dynamics.records.mni_outputs import InMni
 from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
 from lesion_dynamics.settings.cohort import CohortSettings
+from lesion_dynamics.settings.engine import EngineName
 from lesion_dynamics.workflows.inference_quality import keep_measures
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, QualityTask, ScanTask
 from lesion_dynamics.workflows.scan_geometry import geometry_row
@@ -51,13 +52,18 @@ _worker: _Worker | UserError | None = None
 
 
 def load_segmenter(
-    version: ModelVersion, cohort: CohortSettings, mni: MniChoice, steps: Steps, threads: int
+    version: ModelVersion,
+    cohort: CohortSettings,
+    mni: MniChoice,
+    steps: Steps,
+    threads: int,
+    engine: EngineName,
 ) -> None:
     """Initialise this process: torch threads and the network."""
     global _worker
     torch.set_num_threads(threads)
     try:
-        segmenter = Segmenter.from_model_version(version)
+        segmenter = Segmenter.from_model_version(version, engine=engine, cache=steps.cache)
         _worker = _Worker(segmenter, version, cohort, mni, steps)
     except UserError as error:
         _worker = error  # raised by the first participant: here it would break the pool
@@ -165,6 +171,7 @@ def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> di
         measurements=row,
         preprocessing={**_applied(worker, prepared), "HeaderRemarks": list(task.scan.remarks)},
         in_mni=in_mni,
+        engine=worker.segmenter.described,
     )
     return row
 

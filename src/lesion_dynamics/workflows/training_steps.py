@@ -141,7 +141,7 @@ def _evaluate(
     settings: TrainSettings,
     tracked: TrainingRun,
 ) -> Manifest:
-    segmenter = Segmenter(
+    segmenter = Segmenter.of_network(
         module.network,
         settings.segmenter,
         device=default_device() if settings.trainer.accelerator != "cpu" else torch.device("cpu"),
