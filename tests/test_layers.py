@@ -15,6 +15,7 @@ PACKAGE = ROOT / "src" / "lesion_dynamics"
 LAYERS = (
     ("errors", "source_hash", "worker_process"),
     ("atomic_files", "input_files"),
+    ("output_lock",),
     ("settings",),
     ("model_version", "imaging"),
     ("cohort",),

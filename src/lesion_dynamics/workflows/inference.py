@@ -19,6 +19,7 @@ from lesion_dynamics.longitudinal.measurements import (
     FILE_NAME,
 )
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.output_lock import sole_writer
 from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
 from lesion_dynamics.preprocessing.steps import Steps
@@ -74,7 +75,8 @@ def run(settings: InferSettings) -> InferenceResult:
 
     Raises
     ------
-    UserError : the cohort or the model version cannot be used, or the output not be written.
+    UserError : the cohort or the model version cannot be used, or the output not be written;
+        another process is writing it.
     """
     from lesion_dynamics.records.registry import resolve
 
@@ -90,6 +92,13 @@ def run(settings: InferSettings) -> InferenceResult:
     folder = settings.output / settings.cohort.name / version.folder_name
     refuse_outside_folder(folder)
     require_writable_folder(folder)
+    with sole_writer(folder):
+        return _run(cohort, version, folder, settings)
+
+
+def _run(
+    cohort: Cohort, version: ModelVersion, folder: Path, settings: InferSettings
+) -> InferenceResult:
     rows, tasks = _look_up(cohort, version, folder, settings)
     unusable = _unusable(tasks, settings)
     if len(unusable) == len(cohort.scans):
