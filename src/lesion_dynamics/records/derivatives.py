@@ -9,7 +9,7 @@ that it names; that a file is there is not enough.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,13 @@ def scan_key(input_hashes: Mapping[str, Any], version: ModelVersion) -> str:
     )
 
 
-def finished_row(outputs: ScanOutputs, key: str) -> dict[str, Any] | None:
-    """The measurements of a scan that is done and unchanged, else None."""
+def finished_row(
+    outputs: ScanOutputs, key: str, *, hash_of: Callable[[Path], str] = hash_of_file
+) -> dict[str, Any] | None:
+    """The measurements of a scan that is done and unchanged, else None.
+
+    hash_of : SHA-256 of a file, perhaps from an index.
+    """
     try:
         sidecar = json.loads(outputs.sidecar.read_text(encoding="utf-8"))
         if sidecar["Key"] != key:
@@ -89,7 +94,7 @@ def finished_row(outputs: ScanOutputs, key: str) -> dict[str, Any] | None:
         if outputs.mask.name not in written:
             return None
         for name, written_hash in written.items():
-            if hash_of_file(outputs.mask.with_name(name)) != written_hash:
+            if hash_of(outputs.mask.with_name(name)) != written_hash:
                 return None
         row: dict[str, Any] = sidecar["Measurements"]
     except (OSError, ValueError, KeyError, TypeError):

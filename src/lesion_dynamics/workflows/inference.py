@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lesion_dynamics.atomic_files import hash_of_file, require_writable_folder
+from lesion_dynamics.atomic_files import require_writable_folder
 from lesion_dynamics.cohort.cohort import Cohort, Exclusion, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
@@ -28,6 +28,7 @@ from lesion_dynamics.records.derivatives import (
     finished_row,
     scan_key,
 )
+from lesion_dynamics.records.file_hashes import FileHashes
 from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.workflows.inference_quality import (
@@ -133,8 +134,9 @@ def _look_up(
     cohort: Cohort, version: ModelVersion, folder: Path, settings: InferSettings
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], list[ParticipantTask]]:
     """Rows of the scans that are up to date, and all participants with those that are not."""
+    hashes = FileHashes(settings.cache.folder)
     with ThreadPoolExecutor(settings.executor.processes or cores()) as pool:
-        hashed = list(pool.map(_file_hashes, cohort.scans))
+        hashed = list(pool.map(lambda scan: _file_hashes(scan, hashes), cohort.scans))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     tasks: list[ParticipantTask] = []
     pairs = zip(cohort.scans, hashed, strict=True)
@@ -156,17 +158,18 @@ def _look_up(
             scan_tasks.append(ScanTask(scan, key, inputs, outputs))
         due = set()
         for task in scan_tasks:
-            row = finished_row(task.outputs, task.key)
+            row = finished_row(task.outputs, task.key, hash_of=hashes.of)
             if row is None:
                 due.add(task.scan.key)
             else:
                 rows[task.scan.key] = row
         tasks.append(ParticipantTask(tuple(scan_tasks), frozenset(due)))
+    hashes.keep()
     return rows, tasks
 
 
-def _file_hashes(scan: Scan) -> dict[str, str]:
-    return {name: hash_of_file(path) for name, path in scan.input_files.items()}
+def _file_hashes(scan: Scan, hashes: FileHashes) -> dict[str, str]:
+    return {name: hashes.of(path) for name, path in scan.input_files.items()}
 
 
 def _unusable(tasks: Sequence[ParticipantTask], settings: InferSettings) -> list[Exclusion]:
