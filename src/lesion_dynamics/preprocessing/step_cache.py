@@ -153,4 +153,3 @@ def _keep(path: Path, arrays: Arrays) -> None:
             Path(name).unlink(missing_ok=True)
     except OSError as error:
         _LOG.warning("a result could not be kept for later: %s", error)
-
