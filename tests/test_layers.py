@@ -24,7 +24,7 @@ LAYERS = (
     ("segmenter", "records", "report", "quality"),
     ("synthesis",),
     ("workflows",),
-    ("commands",),
+    ("api", "commands"),
 )
 """From the bottom up. A module imports from its own part and from lower layers only."""
 
@@ -101,6 +101,7 @@ def test_only_records_imports_mlflow() -> None:
 @pytest.mark.parametrize(
     "module",
     [
+        "lesion_dynamics.api",
         "lesion_dynamics.workflows.analysis",
         "lesion_dynamics.workflows.inference",
         "lesion_dynamics.workflows.training",

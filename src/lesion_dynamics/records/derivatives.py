@@ -36,6 +36,7 @@ _SOURCE = (
     "settings/segmenter",
     "workflows/inference_worker",
     "workflows/scan_geometry",
+    "workflows/scan_segmentation",
 )
 _LESION = {"label": "L"}
 
