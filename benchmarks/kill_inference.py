@@ -1,6 +1,6 @@
 """Kill an inference at random moments; its tables and files must not notice.
 
-python benchmarks/kill_inference.py --kills 20 (a part of make test-kill). The study of the small
+python benchmarks/kill_inference.py --kills 20 [--executor ray] (a part of make test-kill). The study of the small
 phantom and a network of a few thousand weights. One inference runs in peace; others are killed
 (SIGKILL), in turn with all their processes, the main process alone (its workers must follow), and
 one worker (the run must go on by itself). After every kill each file that stands under a final
@@ -52,11 +52,12 @@ def start(script: str, folder: Path, *overrides: str) -> subprocess.Popen[bytes]
         )  # fmt: skip
 
 
-def infer(folder: Path) -> subprocess.Popen[bytes]:
+def infer(folder: Path, executor: str = "local") -> subprocess.Popen[bytes]:
     """The inference of ``folder``, started or gone on with."""
     place = folder.parent
     return start(
-        "infer.py", folder, f"cohort.root={place / 'data/study'}", "executor.processes=2",
+        "infer.py", folder, f"cohort.root={place / 'data/study'}",
+        f"executor={executor}", "executor.processes=2",
         f"model_version={place / 'training/models/lesion-segmenter'}", "cache.folder=cache",
     )  # fmt: skip
 
@@ -84,7 +85,7 @@ def strike(process: subprocess.Popen[bytes], kind: str, rng: random.Random) -> b
     workers = [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
+        if any(word in " ".join(child.cmdline()) for word in ("spawn_main", "ray::_Actor"))
     ]
     if kind == "main":
         process.kill()
@@ -96,7 +97,7 @@ def strike(process: subprocess.Popen[bytes], kind: str, rng: random.Random) -> b
     return bool(workers)
 
 
-def under_fire(place: Path, *, kills: int, whole: float, seed: int) -> list[str]:
+def under_fire(place: Path, *, kills: int, whole: float, seed: int, executor: str) -> list[str]:
     """Kill inferences ``kills`` times in all; what was wrong at any moment."""
     rng = random.Random(seed)  # noqa: S311
     kinds = ("all", "main", "worker")
@@ -104,10 +105,10 @@ def under_fire(place: Path, *, kills: int, whole: float, seed: int) -> list[str]
     wrong: list[str] = []
     number, killed = 1, 0
     folder = place / "fire1"
-    process = infer(folder)
+    process = infer(folder, executor)
     while killed < kills:
         kind = kinds[killed % len(kinds)]
-        time.sleep(rng.uniform(0.3, 1.0) * whole)
+        time.sleep(rng.uniform(0.1, 0.9) * whole)
         if process.poll() is None and strike(process, kind, rng):
             killed += 1
             wrong += partial_files(folder, right, at=f"kill {killed} ({kind})")
@@ -121,9 +122,9 @@ def under_fire(place: Path, *, kills: int, whole: float, seed: int) -> list[str]
             folder = place / f"fire{number}"
         elif process.returncode != -signal.SIGKILL:
             finish(process, folder)
-        process = infer(folder)
+        process = infer(folder, executor)
     finish(process, folder)
-    finish(infer(folder), folder)
+    finish(infer(folder, executor), folder)
     return wrong + differences(folder, right)
 
 
@@ -151,6 +152,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--executor", choices=["local", "ray"], default="local")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with tempfile.TemporaryDirectory() as temporary:
@@ -164,7 +166,9 @@ def main() -> int:
         finish(infer(place / "peace"), place / "peace")
         whole = time.monotonic() - begin
         logger.info("in peace: %.1f s, %d files", whole, len(files(place / "peace")))
-        wrong = under_fire(place, kills=given.kills, whole=whole, seed=given.seed)
+        wrong = under_fire(
+            place, kills=given.kills, whole=whole, seed=given.seed, executor=given.executor
+        )
         if wrong:
             shutil.copytree(place, Path(tempfile.mkdtemp()) / "kept")
     logger.info("%d kills; wrong: %s", given.kills, wrong)

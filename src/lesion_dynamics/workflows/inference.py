@@ -38,7 +38,8 @@ from lesion_dynamics.workflows.inference_quality import (
 )
 from lesion_dynamics.workflows.inference_tables import write_tables
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
-from lesion_dynamics.workflows.processes import cores, in_processes
+from lesion_dynamics.workflows.processes import cores
+from lesion_dynamics.workflows.spreading import spread
 
 _LOG = logging.getLogger(__name__)
 
@@ -215,10 +216,10 @@ def _segment(
 
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     failed: list[Exclusion] = []
-    for done in in_processes(
+    for done in spread(
         segment_participant,
         tasks,
-        processes=settings.executor.processes,
+        executor=settings.executor,
         description="segmenting participants",
         initializer=load_segmenter,
         arguments=(
