@@ -1,11 +1,11 @@
 """Kill an inference at random moments; its tables and files must not notice.
 
-python benchmarks/kill_inference.py --kills 20 [--executor ray] (a part of make test-kill). The study of the small
-phantom and a network of a few thousand weights. One inference runs in peace; others are killed
-(SIGKILL), in turn with all their processes, the main process alone (its workers must follow), and
-one worker (the run must go on by itself). After every kill each file that stands under a final
-name must be, byte for byte, the file of the inference in peace; after the next run all of them
-must be there, and nothing else. Exits with 1 if not.
+python benchmarks/kill_inference.py --kills 20 [--executor ray] (a part of make test-kill). The
+study of the small phantom and a network of a few thousand weights. One inference runs in peace;
+others are killed (SIGKILL), in turn with all their processes, the main process alone (its workers
+must follow), and one worker (the run must go on by itself). After every kill each file that stands
+under a final name must be, byte for byte, the file of the inference in peace; after the next run
+all of them must be there, and nothing else. Exits with 1 if not.
 """
 
 from __future__ import annotations

@@ -15,19 +15,13 @@ from lesion_dynamics.cohort.cohort import Cohort, Exclusion, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
-from lesion_dynamics.longitudinal.measurements import (
-    FILE_NAME,
-)
+from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.output_lock import sole_writer
 from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
 from lesion_dynamics.preprocessing.steps import Steps
-from lesion_dynamics.records.derivatives import (
-    ScanOutputs,
-    finished_row,
-    scan_key,
-)
+from lesion_dynamics.records.derivatives import ScanOutputs, finished_row, scan_key
 from lesion_dynamics.records.file_hashes import FileHashes
 from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.settings.inference import InferSettings
@@ -38,6 +32,13 @@ from lesion_dynamics.workflows.inference_quality import (
 )
 from lesion_dynamics.workflows.inference_tables import write_tables
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
+from lesion_dynamics.workflows.objects.mirror import Mirror
+from lesion_dynamics.workflows.objects.staging import (
+    output_folder,
+    publish_rest,
+    publish_scan,
+    staged,
+)
 from lesion_dynamics.workflows.processes import cores
 from lesion_dynamics.workflows.spreading import spread
 
@@ -83,6 +84,7 @@ def run(settings: InferSettings) -> InferenceResult:
     from lesion_dynamics.records.registry import resolve
 
     version = resolve(settings.model_version, settings.tracking)
+    settings = staged(settings)
     segmenter = version.manifest.segmenter
     cohort = read_cohort(
         settings.cohort,
@@ -91,15 +93,23 @@ def run(settings: InferSettings) -> InferenceResult:
         masks_needed=False,
     )
     require_usable_coefficients(cohort)
-    folder = settings.output / settings.cohort.name / version.folder_name
+    folder, mirror = output_folder(settings, settings.cohort.name, version.folder_name)
     refuse_outside_folder(folder)
     require_writable_folder(folder)
     with sole_writer(folder):
-        return _run(cohort, version, folder, settings)
+        if mirror is not None:
+            mirror.fetch()
+        result = _run(cohort, version, folder, settings, mirror)
+        publish_rest(mirror)
+    return result
 
 
 def _run(
-    cohort: Cohort, version: ModelVersion, folder: Path, settings: InferSettings
+    cohort: Cohort,
+    version: ModelVersion,
+    folder: Path,
+    settings: InferSettings,
+    mirror: Mirror | None,
 ) -> InferenceResult:
     rows, tasks = _look_up(cohort, version, folder, settings)
     unusable = _unusable(tasks, settings)
@@ -117,7 +127,7 @@ def _run(
     failures = [*_broken(cohort), *unusable]
     steps = Steps(open_cache(settings.cache))
     to_do = _to_do(tasks, unusable, version, folder)
-    new_rows, failed = _segment(to_do, version, steps, settings)
+    new_rows, failed = _segment(to_do, version, steps, settings, mirror)
     trim(settings.cache)
     rows.update(new_rows)
     failures += failed
@@ -207,7 +217,11 @@ def _to_do(
 
 
 def _segment(
-    tasks: list[ParticipantTask], version: ModelVersion, steps: Steps, settings: InferSettings
+    tasks: list[ParticipantTask],
+    version: ModelVersion,
+    steps: Steps,
+    settings: InferSettings,
+    mirror: Mirror | None,
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], list[Exclusion]]:
     if not tasks:
         return {}, []
@@ -239,6 +253,7 @@ def _segment(
                 failed.append(Exclusion(*key, outcome, failed=True))
             else:
                 rows[key] = outcome
+                publish_scan(mirror, scan_task.outputs)
     return rows, failed
 
 
