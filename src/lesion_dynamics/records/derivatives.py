@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lesion_dynamics import __version__
-from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_json
+from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_json, write_text
 from lesion_dynamics.cohort.bids_name import BidsName
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.writing import write_mask, write_probability
@@ -39,6 +39,11 @@ _SOURCE = (
     "workflows/scan_segmentation",
 )
 _LESION = {"label": "L"}
+_NOT_IN_BIDS = (
+    "*.tsv", "*.parquet", "exclusions.json", "outside_version.json", "repeatability.json",
+    "quality.json", "*_quality.json", "lesion_maps.json", "*_xfm.*", "quality/", "pages/", "group/",
+)  # fmt: skip
+"""What lies beside the masks and has no place in BIDS: validators leave it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +154,14 @@ def write_scan(
     )
 
 
+def write_bidsignore(folder: Path) -> None:
+    """``.bidsignore``: with it a BIDS validator accepts the folder."""
+    write_text(folder / ".bidsignore", "".join(f"{pattern}\n" for pattern in _NOT_IN_BIDS))
+
+
 def write_dataset_description(folder: Path, *, cohort: str, version: ModelVersion) -> None:
     """``dataset_description.json`` of a derivative dataset, with what generated it."""
+    write_bidsignore(folder)
     write_json(
         folder / "dataset_description.json",
         {

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -24,6 +27,7 @@ from lesion_dynamics.model_version import WEIGHTS_FILE, ModelVersion, load_manif
 from lesion_dynamics.records.derivatives import ScanOutputs, write_scan
 from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
 from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.workflows import inference_tables
 from lesion_dynamics.workflows.inference_tables import write_tables
 from lesion_dynamics.workflows.measuring.measure_masks import measure_masks
 from lesion_dynamics.workflows.measuring.rethreshold import rethreshold
@@ -100,6 +104,18 @@ def test_the_masks_of_an_inference_give_its_table_byte_for_byte(own: Path) -> No
     assert table.loc["sub-0", "lesion_volume_mm3"] > 1000
 
 
+def test_a_long_table_comes_as_parquet_too(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not (made / "lesion_measurements.parquet").exists()
+    monkeypatch.setattr(inference_tables, "PARQUET_FROM_ROWS", 4)
+    inference_tables._write_parquet(made)
+    parquet = made / "lesion_measurements.parquet"
+    expected = read_measurements(made / "lesion_measurements.tsv")
+    pd.testing.assert_frame_equal(pd.read_parquet(parquet), expected, check_dtype=False)
+    monkeypatch.setattr(inference_tables, "PARQUET_FROM_ROWS", 5)
+    inference_tables._write_parquet(made)
+    assert not parquet.exists()
+
+
 def test_a_voxel_more_in_a_mask_is_seen(own: Path) -> None:
     path = own / "sub-2/ses-01/anat/sub-2_ses-01_label-L_mask.nii.gz"
     mask = read_mask(path)
@@ -163,6 +179,20 @@ def test_another_threshold_is_what_the_probabilities_give(own: Path) -> None:
     assert measure_masks(measuring(result.folder)).same is True
     measured = read_measurements(result.folder / "lesion_measurements.tsv")
     assert len(read_alternatives(result.folder / ALTERNATIVES_FILE, measured)) > 3
+
+
+def test_the_bids_validator_accepts_the_folders(own: Path) -> None:
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    if not validator.is_file():
+        pytest.skip("bids-validator-deno is not installed")
+    (own / "sub-0/sub-0_quality.json").write_text("{}")
+    for folder in (own, rethreshold(other_point(own, threshold=0.8)).folder):
+        done = subprocess.run(
+            [validator, folder, "--json", "--ignoreWarnings"],
+            capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"},
+        )  # fmt: skip
+        issues = json.loads(done.stdout)["issues"]["issues"]
+        assert not [issue for issue in issues if issue.get("severity") == "error"]
 
 
 def test_rethresholding_again_redoes_only_what_changed(own: Path) -> None:

@@ -29,7 +29,7 @@ from lesion_dynamics.longitudinal.measurements import (
 )
 from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, write_alternatives
 from lesion_dynamics.output_lock import sole_writer
-from lesion_dynamics.records.derivatives import ScanOutputs, finished_row
+from lesion_dynamics.records.derivatives import ScanOutputs, finished_row, write_bidsignore
 from lesion_dynamics.settings.measuring import RethresholdSettings
 from lesion_dynamics.settings.operating_point import OperatingPoint
 from lesion_dynamics.source_hash import hash_of_source
@@ -224,4 +224,5 @@ def _write_tables(
     )
     description = json.loads((source / _DESCRIPTION).read_text(encoding="utf-8"))
     description["Name"] = f"{description['Name']}, at the operating point of {plan.label}"
+    write_bidsignore(plan.folder)
     write_json(plan.folder / _DESCRIPTION, description)

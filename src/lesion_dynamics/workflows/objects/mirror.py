@@ -18,11 +18,13 @@ from typing import Any
 
 from lesion_dynamics.atomic_files import replacing, write_json
 from lesion_dynamics.errors import CohortError, ConfigurationError, OutputError
+from lesion_dynamics.output_lock import LOCK_FILE
 
 _TRANSFERS = 8
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_HIDDEN = "."
+_OWN = (".partial-", LOCK_FILE)
+"""Beginnings of names that are of this computer alone."""
 
 
 def is_remote(path: Path) -> bool:
@@ -145,7 +147,7 @@ class Mirror:
         return [
             path
             for path in sorted(self.folder.rglob("*"))
-            if path.is_file() and not path.name.startswith(_HIDDEN)
+            if path.is_file() and not path.name.startswith(_OWN)
         ]
 
     def _name_of(self, path: Path) -> str:
@@ -156,7 +158,7 @@ class Mirror:
 
 
 def _opened(url: str) -> tuple[Any, str]:
-    import fsspec
+    import fsspec  # type: ignore[import-untyped]
 
     try:
         store, base = fsspec.core.url_to_fs(url, use_listings_cache=False)
