@@ -13,7 +13,9 @@ from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.workflows.objects.mirror import is_remote, url_of
 
 PAGE = (ROOT / "docs/cluster.md").read_text(encoding="utf-8").replace("\\\n", " ")
-COMMANDS = [shlex.split(found) for found in re.findall(r"python infer\.py (.*=.*)$", PAGE, re.MULTILINE)]
+COMMANDS = [
+    shlex.split(found) for found in re.findall(r"python infer\.py (.*=.*)$", PAGE, re.MULTILINE)
+]
 
 
 @pytest.mark.parametrize("overrides", COMMANDS, ids=" ".join)

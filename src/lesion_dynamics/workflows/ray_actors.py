@@ -71,10 +71,10 @@ def in_ray_actors(
         kind = ray.remote(num_cpus=executor.threads_per_process, max_restarts=0)(_Actor).options(
             num_gpus=executor.gpus_per_process
         )
-        shown = {"desc": description, "unit": "", "disable": not sys.stderr.isatty()}
+        quiet = not sys.stderr.isatty()
         crew = _Crew(ray, lambda: kind.remote(initializer, arguments), function, items)
         try:
-            with tqdm(total=len(items), **shown) as progress:
+            with tqdm(total=len(items), desc=description, unit="", disable=quiet) as progress:
                 for done in crew.work(count, description):
                     progress.update()
                     yield done
