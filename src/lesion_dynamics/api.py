@@ -191,8 +191,11 @@ def _scan(given: Mapping[str, str | Path | None], version: ModelVersion, before:
     from lesion_dynamics.cohort.scan_check import usable_headers
 
     segmenter = version.manifest.segmenter
-    used = ("FLAIR", *segmenter.required_sequences, *segmenter.optional_sequences)
-    images = {name: Path(file) for name, file in given.items() if file is not None and name in used}
+    used: tuple[str, ...] = ("FLAIR", *segmenter.required_sequences, *segmenter.optional_sequences)
+    images: dict[str, Path] = {}
+    for name, file in given.items():
+        if file is not None and name in used:
+            images[name] = Path(file)
     for missing in segmenter.required_sequences:
         if missing not in images:
             raise ScanError(
