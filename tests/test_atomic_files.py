@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,26 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 def test_a_place_where_even_root_can_make_nothing_is_refused() -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         atomic_files.require_writable_folder(Path("/proc/lesions"))
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_running_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    own = atomic_files.partial_prefix()
+    left = own.replace(f"-{os.getpid()}-", f"-{gone.pid}-")
+    assert left != own
+    (tmp_path / "sub").mkdir()
+    for name in (f"{own}mask.nii.gz", f"sub/{left}mask.nii.gz", ".partial-00000000-1-x", "x.nii"):
+        (tmp_path / name).write_bytes(b"half")
+    assert atomic_files.remove_abandoned(tmp_path) == 1
+    assert names(tmp_path) == sorted([f"{own}mask.nii.gz", ".partial-00000000-1-x", "sub", "x.nii"])
+    assert names(tmp_path / "sub") == []
+    yesterday = time.time() - 86400
+    os.utime(tmp_path / ".partial-00000000-1-x", (yesterday, yesterday))
+    assert atomic_files.remove_abandoned(tmp_path) == 1
+    assert (tmp_path / f"{own}mask.nii.gz").exists()
 
 
 def test_a_writable_folder_stays_empty(tmp_path: Path) -> None:

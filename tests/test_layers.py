@@ -15,6 +15,7 @@ PACKAGE = ROOT / "src" / "lesion_dynamics"
 LAYERS = (
     ("errors", "source_hash", "worker_process"),
     ("atomic_files", "input_files"),
+    ("output_lock",),
     ("settings",),
     ("model_version", "imaging"),
     ("cohort", "combined_version"),
@@ -23,7 +24,7 @@ LAYERS = (
     ("segmenter", "records", "report", "quality"),
     ("synthesis",),
     ("workflows",),
-    ("commands",),
+    ("api", "commands"),
 )
 """From the bottom up. A module imports from its own part and from lower layers only."""
 
@@ -100,6 +101,7 @@ def test_only_records_imports_mlflow() -> None:
 @pytest.mark.parametrize(
     "module",
     [
+        "lesion_dynamics.api",
         "lesion_dynamics.workflows.analysis",
         "lesion_dynamics.workflows.inference",
         "lesion_dynamics.workflows.training",

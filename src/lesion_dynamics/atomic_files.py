@@ -10,7 +10,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +24,9 @@ from lesion_dynamics.errors import OutputError
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DEFAULT_FILE_MODE = 0o644
+_PARTIAL = ".partial-"
+_WRITER = re.compile(re.escape(_PARTIAL) + r"([0-9a-f]{8})-([0-9]{1,9})-")
+_ABANDONED_SECONDS = 3600.0
 
 
 @contextmanager
@@ -56,7 +62,9 @@ def translated_disk_errors(path: Path) -> Iterator[None]:
 def _new_file_beside(path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.name, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=partial_prefix(), suffix=f"-{path.name}", dir=path.parent
+        )
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise
@@ -64,6 +72,53 @@ def _new_file_beside(path: Path) -> Path:
         raise _not_writable(path) from error
     os.close(handle)
     return Path(name)
+
+
+def partial_prefix() -> str:
+    """How the name of every unfinished file begins; it names this computer and this process."""
+    return f"{_PARTIAL}{_this_host()}-{os.getpid()}-"
+
+
+def remove_abandoned(folder: Path) -> int:
+    """Remove unfinished files below ``folder`` that nobody writes any more; how many there were.
+
+    A file is abandoned when its name says that a process of this computer began it which is
+    gone, or when it was last written an hour ago (of another computer no process can be asked).
+    What a running process writes is left alone, so this may be called beside one.
+    """
+    removed = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent) / name
+            if name.startswith(_PARTIAL) and _is_abandoned(path):
+                path.unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+def _is_abandoned(path: Path) -> bool:
+    writer = _WRITER.match(path.name)
+    if writer is not None and writer[1] == _this_host() and not process_runs(int(writer[2])):
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+    except FileNotFoundError:  # finished, or removed by another process
+        return False
+
+
+def process_runs(pid: int) -> bool:
+    """Whether a process with this number runs on this computer, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _this_host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def _not_writable(path: Path) -> OutputError:
@@ -104,9 +159,9 @@ def write_json(path: Path, content: Any) -> None:
 
 def require_writable_folder(folder: Path) -> None:
     """Raise `OutputError` now, not after an hour of work, if ``folder`` cannot be written."""
-    with replacing(folder / ".write-test") as temporary:
-        temporary.write_bytes(b"")
-    (folder / ".write-test").unlink(missing_ok=True)
+    path = folder / "test"
+    with translated_disk_errors(path):
+        _new_file_beside(path).unlink()
 
 
 def hash_of_file(path: Path) -> str:

@@ -16,6 +16,7 @@ from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.search import SearchSettings
@@ -29,7 +30,9 @@ ROOTS: dict[str, type[Strict]] = {
     "analyze": AnalyzeSettings,
     "check": CheckSettings,
     "quality": QualityPicturesSettings,
+    "measure_masks": MeasureMasksSettings,
     "register_masks": RegisterMasksSettings,
+    "rethreshold": RethresholdSettings,
     "search": SearchSettings,
 }
 ELSEWHERE = {
@@ -41,6 +44,8 @@ ELSEWHERE = {
 
 
 REQUIRED = {
+    "measure_masks": ["masks=masks", "output=volumes.tsv"],
+    "rethreshold": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
 }

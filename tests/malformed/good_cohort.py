@@ -193,7 +193,7 @@ def settings_for(place: Path, *, cohort: str = "study", **of_cohort: object) -> 
 
 def infer(settings: InferSettings, monkeypatch: Any, caplog: Any) -> Outcome:
     """The real inference, except that its worker works in this process."""
-    monkeypatch.setattr(inference, "in_processes", _here)
+    monkeypatch.setattr(inference, "spread", _here)
     outcome = Outcome(settings.output)
     with caplog.at_level(logging.INFO):
         try:

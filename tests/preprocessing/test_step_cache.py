@@ -226,12 +226,15 @@ def test_a_killed_writer_leaves_nothing_that_is_trusted_or_stays(tmp_path: Path)
     found = StepCache(tmp_path).arrays("step", "key", lambda: {"a": np.arange(7)})
     assert len(found["a"]) == 7
     bound = CacheSettings(folder=tmp_path, largest_gb=1)
-    trim(bound)
-    assert partial.exists()  # perhaps somebody still writes it
-    old = time.time() - 2 * 3600
-    os.utime(partial, (old, old))
+    elsewhere = tmp_path / "step" / ".partial-00000000-1-x"  # of another computer
+    elsewhere.write_bytes(b"half")
     trim(bound)
     assert not partial.exists()
+    assert elsewhere.exists()  # perhaps somebody still writes it
+    old = time.time() - 2 * 3600
+    os.utime(elsewhere, (old, old))
+    trim(bound)
+    assert not elsewhere.exists()
 
 
 def test_two_writers_of_one_entry_leave_one_whole_entry(tmp_path: Path) -> None:

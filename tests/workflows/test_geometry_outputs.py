@@ -64,7 +64,7 @@ def in_this_process(
 def coarse() -> Iterator[None]:
     """In this process, on coarse grids: seconds instead of minutes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "in_processes", in_this_process)
+        patch.setattr(inference, "spread", in_this_process)
         patch.setattr(mni, "_REGISTERED_AT_MM", 6)
         patch.setattr(mni, "_WRITTEN_AT_MM", 3)
         patch.setattr(mni, "_WARP_ITERATIONS", "5x2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -26,6 +27,8 @@ from lesion_dynamics.settings.operating_point import OperatingPoint
 from lesion_dynamics.workflows import inference
 
 FOLDER = "derivatives/study/lesion-segmenter-v1"
+PLANTED = "DOE^JANE"
+FREE_TEXT = ("descrip", "aux_file", "db_name", "intent_name")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,9 @@ def place(
     flair = min(target.glob("sub-*/ses-*/anat/*_FLAIR.nii.gz"))
     image = nib.load(flair)
     image.set_qform(image.affine + np.diag([0, 0, 0.1, 0]), code=1)  # sform is what counts
+    for field in FREE_TEXT:
+        image.header[field] = f"{PLANTED}{field}"[:10]
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", PLANTED.encode() * 4))
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header), flair)
     return Workplace(folder, folder / "data")
 
@@ -135,6 +141,20 @@ def test_alternatives_are_what_the_stored_probability_gives(
                 image.get_fdata(dtype=np.float32), voxel_volume_mm3=volume, operating_point=point
             )
             assert row.lesion_volume_mm3 == pytest.approx(mask.sum() * volume, abs=1e-3)
+
+
+def test_no_free_text_of_a_scan_reaches_an_output(
+    place: Workplace, result: inference.InferenceResult
+) -> None:
+    flair = min((place.data / "study").glob("sub-*/ses-*/anat/*_FLAIR.nii.gz"))
+    assert gzip.decompress(flair.read_bytes()).count(PLANTED.encode()) == len(FREE_TEXT) + 4
+    for name, content in files(result.folder).items():
+        held = gzip.decompress(content) if name.endswith(".gz") else content
+        assert PLANTED.encode() not in held, name
+    for path in result.folder.rglob("*.nii.gz"):
+        header = nib.load(path).header
+        assert not header.extensions
+        assert [bytes(header[field]).strip(b"\0") for field in FREE_TEXT] == [b""] * 4
 
 
 def test_sidecars_name_version_weights_and_inputs(

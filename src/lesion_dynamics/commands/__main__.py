@@ -16,12 +16,18 @@ from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError
 COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
     "import": "turn a public dataset in its own layout into a cohort manifest",
+    "measure-masks": "measure a folder of lesion masks",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",
+    "rethreshold": "another threshold or minimum lesion volume, from stored probabilities",
 }
 """What each command does."""
 
-MODULES: Mapping[str, str] = {"import": "import_dataset", "register-masks": "register_masks"}
+MODULES: Mapping[str, str] = {
+    "import": "import_dataset",
+    "measure-masks": "measure_masks",
+    "register-masks": "register_masks",
+}
 """Module of a command whose name no module can have; the others are called as their module."""
 
 

@@ -13,7 +13,6 @@ import io
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +21,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesion_dynamics.atomic_files import hash_of_content, require_writable_folder
+from lesion_dynamics.atomic_files import (
+    hash_of_content,
+    partial_prefix,
+    remove_abandoned,
+    require_writable_folder,
+)
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.source_hash import hash_of_source
 
 _LOG = logging.getLogger(__name__)
 _SUFFIX = ".entry"
-_PARTIAL = ".partial-"
-_ABANDONED_SECONDS = 3600.0
-"""A file that a writer began this long ago and never finished belongs to nobody."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -82,9 +83,7 @@ def trim(settings: CacheSettings) -> int:
     """
     if settings.folder is None:
         return 0
-    for partial in settings.folder.rglob(f"{_PARTIAL}*"):
-        if _age_seconds(partial) > _ABANDONED_SECONDS:
-            partial.unlink(missing_ok=True)
+    remove_abandoned(settings.folder)
     entries = []
     for path in settings.folder.rglob(f"*{_SUFFIX}"):
         try:
@@ -144,7 +143,7 @@ def _keep(path: Path, arrays: Arrays) -> None:
     content = buffer.getvalue()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=partial_prefix(), dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
@@ -154,10 +153,3 @@ def _keep(path: Path, arrays: Arrays) -> None:
             Path(name).unlink(missing_ok=True)
     except OSError as error:
         _LOG.warning("a result could not be kept for later: %s", error)
-
-
-def _age_seconds(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0.0

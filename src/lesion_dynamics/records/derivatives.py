@@ -9,13 +9,13 @@ that it names; that a file is there is not enough.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lesion_dynamics import __version__
-from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_json
+from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_json, write_text
 from lesion_dynamics.cohort.bids_name import BidsName
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.writing import write_mask, write_probability
@@ -36,8 +36,14 @@ _SOURCE = (
     "settings/segmenter",
     "workflows/inference_worker",
     "workflows/scan_geometry",
+    "workflows/scan_segmentation",
 )
 _LESION = {"label": "L"}
+_NOT_IN_BIDS = (
+    "*.tsv", "*.parquet", "exclusions.json", "outside_version.json", "repeatability.json",
+    "quality.json", "*_quality.json", "lesion_maps.json", "*_xfm.*", "quality/", "pages/", "group/",
+)  # fmt: skip
+"""What lies beside the masks and has no place in BIDS: validators leave it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,13 @@ def scan_key(input_hashes: Mapping[str, Any], version: ModelVersion) -> str:
     )
 
 
-def finished_row(outputs: ScanOutputs, key: str) -> dict[str, Any] | None:
-    """The measurements of a scan that is done and unchanged, else None."""
+def finished_row(
+    outputs: ScanOutputs, key: str, *, hash_of: Callable[[Path], str] = hash_of_file
+) -> dict[str, Any] | None:
+    """The measurements of a scan that is done and unchanged, else None.
+
+    hash_of : SHA-256 of a file, perhaps from an index.
+    """
     try:
         sidecar = json.loads(outputs.sidecar.read_text(encoding="utf-8"))
         if sidecar["Key"] != key:
@@ -89,7 +100,7 @@ def finished_row(outputs: ScanOutputs, key: str) -> dict[str, Any] | None:
         if outputs.mask.name not in written:
             return None
         for name, written_hash in written.items():
-            if hash_of_file(outputs.mask.with_name(name)) != written_hash:
+            if hash_of(outputs.mask.with_name(name)) != written_hash:
                 return None
         row: dict[str, Any] = sidecar["Measurements"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -150,8 +161,14 @@ def write_scan(
     )
 
 
+def write_bidsignore(folder: Path) -> None:
+    """``.bidsignore``: with it a BIDS validator accepts the folder."""
+    write_text(folder / ".bidsignore", "".join(f"{pattern}\n" for pattern in _NOT_IN_BIDS))
+
+
 def write_dataset_description(folder: Path, *, cohort: str, version: ModelVersion) -> None:
     """``dataset_description.json`` of a derivative dataset, with what generated it."""
+    write_bidsignore(folder)
     write_json(
         folder / "dataset_description.json",
         {

@@ -26,7 +26,7 @@ from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_js
 from lesion_dynamics.errors import ModelVersionError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.writing import write_mask
-from lesion_dynamics.records.derivatives import BIDS_VERSION, ScanOutputs
+from lesion_dynamics.records.derivatives import BIDS_VERSION, ScanOutputs, write_bidsignore
 from lesion_dynamics.settings.outside_masks import MaskRule
 from lesion_dynamics.source_hash import hash_of_source
 
@@ -204,6 +204,7 @@ def write_outside_scan(
 
 def write_outside_description(folder: Path, *, cohort: str, version: OutsideVersion) -> None:
     """``dataset_description.json`` of a derivative dataset, with the tool that generated it."""
+    write_bidsignore(folder)
     measured = f"measured by lesion-dynamics {__version__}"
     write_json(
         folder / "dataset_description.json",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.cohort import CohortSettings
@@ -19,13 +19,27 @@ from lesion_dynamics.settings.tracking import TrackingSettings
 
 
 class ExecutorSettings(Strict):
-    """Processes on this machine.
+    """Where participants are worked on.
 
-    processes : participants at once; 0 is one a core. threads_per_process : torch threads.
+    kind : ``local``: processes on this computer. ``ray``: actors of a Ray cluster.
+    processes : participants at once; 0 is one a core (with Ray: as many as the cluster has
+        cores, or GPUs, for). threads_per_process : torch threads.
+    address : of a running Ray cluster, ``auto`` or ``host:port``; None starts one on this
+        computer for the command. Ray alone.
+    gpus_per_process : GPUs of an actor; 0 computes on processors. Ray alone.
     """
 
+    kind: Literal["local", "ray"] = "local"
     processes: int = Field(ge=0)
     threads_per_process: int = Field(ge=1)
+    address: str | None = Field(default=None, min_length=1)
+    gpus_per_process: float = Field(default=0.0, ge=0, le=8)
+
+    @model_validator(mode="after")
+    def _only_ray_has_a_cluster(self) -> ExecutorSettings:
+        if self.kind == "local" and (self.address is not None or self.gpus_per_process):
+            raise ValueError("address and gpus_per_process belong to executor=ray")
+        return self
 
 
 class InferSettings(Strict):

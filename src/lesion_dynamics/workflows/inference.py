@@ -10,23 +10,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lesion_dynamics.atomic_files import hash_of_file, require_writable_folder
+from lesion_dynamics.atomic_files import require_writable_folder
 from lesion_dynamics.cohort.cohort import Cohort, Exclusion, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
-from lesion_dynamics.longitudinal.measurements import (
-    FILE_NAME,
-)
+from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.output_lock import sole_writer
 from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
 from lesion_dynamics.preprocessing.steps import Steps
-from lesion_dynamics.records.derivatives import (
-    ScanOutputs,
-    finished_row,
-    scan_key,
-)
+from lesion_dynamics.records.derivatives import ScanOutputs, finished_row, scan_key
+from lesion_dynamics.records.file_hashes import FileHashes
 from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.segmenter.engines.choice import require_engine
 from lesion_dynamics.settings.inference import InferSettings
@@ -37,7 +33,15 @@ from lesion_dynamics.workflows.inference_quality import (
 )
 from lesion_dynamics.workflows.inference_tables import write_tables
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
-from lesion_dynamics.workflows.processes import cores, in_processes
+from lesion_dynamics.workflows.objects.mirror import Mirror
+from lesion_dynamics.workflows.objects.staging import (
+    output_folder,
+    publish_rest,
+    publish_scan,
+    staged,
+)
+from lesion_dynamics.workflows.processes import cores
+from lesion_dynamics.workflows.spreading import spread
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,12 +79,14 @@ def run(settings: InferSettings) -> InferenceResult:
 
     Raises
     ------
-    UserError : the cohort or the model version cannot be used, or the output not be written.
+    UserError : the cohort or the model version cannot be used, or the output not be written;
+        another process is writing it.
     """
     from lesion_dynamics.records.ensembles import resolve_all
 
     require_engine(settings.engine)
     version = resolve_all(settings.model_version, settings.tracking, tta=settings.tta)
+    settings = staged(settings)
     segmenter = version.manifest.segmenter
     cohort = read_cohort(
         settings.cohort,
@@ -89,9 +95,24 @@ def run(settings: InferSettings) -> InferenceResult:
         masks_needed=False,
     )
     require_usable_coefficients(cohort)
-    folder = settings.output / settings.cohort.name / version.folder_name
+    folder, mirror = output_folder(settings, settings.cohort.name, version.folder_name)
     refuse_outside_folder(folder)
     require_writable_folder(folder)
+    with sole_writer(folder):
+        if mirror is not None:
+            mirror.fetch()
+        result = _run(cohort, version, folder, settings, mirror)
+        publish_rest(mirror)
+    return result
+
+
+def _run(
+    cohort: Cohort,
+    version: ModelVersion,
+    folder: Path,
+    settings: InferSettings,
+    mirror: Mirror | None,
+) -> InferenceResult:
     rows, tasks = _look_up(cohort, version, folder, settings)
     unusable = _unusable(tasks, settings)
     if len(unusable) == len(cohort.scans):
@@ -108,7 +129,7 @@ def run(settings: InferSettings) -> InferenceResult:
     failures = [*_broken(cohort), *unusable]
     steps = Steps(open_cache(settings.cache))
     to_do = _to_do(tasks, unusable, version, folder)
-    new_rows, failed = _segment(to_do, version, steps, settings)
+    new_rows, failed = _segment(to_do, version, steps, settings, mirror)
     trim(settings.cache)
     rows.update(new_rows)
     failures += failed
@@ -126,8 +147,9 @@ def _look_up(
     cohort: Cohort, version: ModelVersion, folder: Path, settings: InferSettings
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], list[ParticipantTask]]:
     """Rows of the scans that are up to date, and all participants with those that are not."""
+    hashes = FileHashes(settings.cache.folder)
     with ThreadPoolExecutor(settings.executor.processes or cores()) as pool:
-        hashed = list(pool.map(_file_hashes, cohort.scans))
+        hashed = list(pool.map(lambda scan: _file_hashes(scan, hashes), cohort.scans))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     tasks: list[ParticipantTask] = []
     pairs = zip(cohort.scans, hashed, strict=True)
@@ -149,17 +171,18 @@ def _look_up(
             scan_tasks.append(ScanTask(scan, key, inputs, outputs))
         due = set()
         for task in scan_tasks:
-            row = finished_row(task.outputs, task.key)
+            row = finished_row(task.outputs, task.key, hash_of=hashes.of)
             if row is None:
                 due.add(task.scan.key)
             else:
                 rows[task.scan.key] = row
         tasks.append(ParticipantTask(tuple(scan_tasks), frozenset(due)))
+    hashes.keep()
     return rows, tasks
 
 
-def _file_hashes(scan: Scan) -> dict[str, str]:
-    return {name: hash_of_file(path) for name, path in scan.input_files.items()}
+def _file_hashes(scan: Scan, hashes: FileHashes) -> dict[str, str]:
+    return {name: hashes.of(path) for name, path in scan.input_files.items()}
 
 
 def _unusable(tasks: Sequence[ParticipantTask], settings: InferSettings) -> list[Exclusion]:
@@ -196,7 +219,11 @@ def _to_do(
 
 
 def _segment(
-    tasks: list[ParticipantTask], version: ModelVersion, steps: Steps, settings: InferSettings
+    tasks: list[ParticipantTask],
+    version: ModelVersion,
+    steps: Steps,
+    settings: InferSettings,
+    mirror: Mirror | None,
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], list[Exclusion]]:
     if not tasks:
         return {}, []
@@ -205,10 +232,10 @@ def _segment(
 
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     failed: list[Exclusion] = []
-    for done in in_processes(
+    for done in spread(
         segment_participant,
         tasks,
-        processes=settings.executor.processes,
+        executor=settings.executor,
         description="segmenting participants",
         initializer=load_segmenter,
         arguments=(
@@ -229,6 +256,7 @@ def _segment(
                 failed.append(Exclusion(*key, outcome, failed=True))
             else:
                 rows[key] = outcome
+                publish_scan(mirror, scan_task.outputs)
     return rows, failed
 
 

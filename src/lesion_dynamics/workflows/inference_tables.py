@@ -8,18 +8,21 @@ from typing import Any
 
 import pandas as pd
 
-from lesion_dynamics.atomic_files import write_json
+from lesion_dynamics.atomic_files import replacing, write_json
 from lesion_dynamics.cohort.cohort import Cohort, Exclusion
 from lesion_dynamics.longitudinal.measurements import (
     FAILED,
     FILE_NAME,
     MEASURED,
+    read_measurements,
     write_measurements,
 )
 from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, write_alternatives
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.records.derivatives import write_dataset_description
 from lesion_dynamics.workflows.scan_geometry import write_scan_geometry
+
+PARQUET_FROM_ROWS = 10_000
 
 
 def write_tables(
@@ -56,6 +59,7 @@ def write_tables(
     ]
     frame = pd.DataFrame(table).sort_values(["participant_id", "session_id"], ignore_index=True)
     write_measurements(folder / FILE_NAME, frame.drop(columns="alternatives", errors="ignore"))
+    _write_parquet(folder)
     write_alternatives(
         folder / ALTERNATIVES_FILE,
         (
@@ -81,3 +85,14 @@ def write_tables(
             )
         ],
     )
+
+
+def _write_parquet(folder: Path) -> None:
+    """Beside a long table the same as parquet, which opens in a fraction of the time."""
+    table = read_measurements(folder / FILE_NAME)
+    path = (folder / FILE_NAME).with_suffix(".parquet")
+    if len(table) < PARQUET_FROM_ROWS:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)

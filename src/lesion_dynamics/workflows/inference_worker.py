@@ -12,9 +12,7 @@ import numpy as np
 import torch
 
 from lesion_dynamics.errors import UserError
-from lesion_dynamics.imaging.writing import as_stored
 from lesion_dynamics.lesions.alternatives import measure_alternatives
-from lesion_dynamics.lesions.measurement import measure
 from lesion_dynamics.longitudinal.measurements import MEASURED
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing.mni import register_to_mni, to_mni
@@ -25,12 +23,13 @@ from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.quality.scan_measures import measure_participant
 from lesion_dynamics.records.derivatives import write_scan
 from lesion_dynamics.records.mni_outputs import InMni
-from lesion_dynamics.segmenter.segmenter import Segmenter, mask_at
+from lesion_dynamics.segmenter.segmenter import Segmenter
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.engine import EngineName
 from lesion_dynamics.workflows.inference_quality import keep_measures
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, QualityTask, ScanTask
 from lesion_dynamics.workflows.scan_geometry import geometry_row
+from lesion_dynamics.workflows.scan_segmentation import segmented
 
 _LOG = logging.getLogger(__name__)
 _HALF = 0.5  # share of a voxel of MNI space that is lesion where the mask says so
@@ -135,24 +134,22 @@ def _due(task: ParticipantTask) -> tuple[ScanTask, ...]:
 
 def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> dict[str, Any]:
     point = worker.version.manifest.operating_point
-    probability = as_stored(worker.segmenter.probability(prepared))
-    mask = mask_at(probability, point)
-    scale = prepared.volume_scale()
-    unscaled = isinstance(scale, float) and scale == 1.0
-    measured = measure(mask, connectivity=point.connectivity, volume_scale=scale)
+    found = segmented(worker.segmenter, prepared, point)
+    probability, mask, measured = found.probability, found.mask, found.measured
     brain = prepared.brain_mask
-    brain_mm3 = float(((brain.voxels > 0) * scale).sum()) * brain.voxel_volume_mm3
     row: dict[str, Any] = {
         "lesion_volume_mm3": round(measured.lesion_volume_mm3, 3),
         "lesion_count": measured.lesion_count,
         "largest_lesion_volume_mm3": round(measured.largest_lesion_volume_mm3, 3),
-        "brain_volume_mm3": round(brain_mm3, 3),
+        "brain_volume_mm3": round(found.brain_volume_mm3, 3),
         "voxel_volume_mm3": round(brain.voxel_volume_mm3, 6),
         "status": MEASURED,
         "reason": "",
         **geometry_row(prepared),
         # On the native grid: where volumes are corrected there are none to compare with.
-        "alternatives": measure_alternatives(probability, point) if unscaled else [],
+        "alternatives": measure_alternatives(probability, point)
+        if found.volumes_are_native
+        else [],
     }
     in_mni = None
     if worker.mni != "none":

@@ -182,7 +182,7 @@ def outside_mask(path: Path, flair: Path, rule: MaskRule) -> Image:
     ScanError : not readable by this rule, or on another grid. Axes in another order are put
         right, as that loses nothing; a mask is never resampled.
     """
-    image = _lesion_voxels(path, rule)
+    image = lesion_voxels(path, rule)
     header = read_header(flair)
     image = reordered_to(image, header.affine)
     if not same_grid(image.shape, image.affine, header.shape, header.affine):
@@ -204,7 +204,13 @@ def outside_mask(path: Path, flair: Path, rule: MaskRule) -> Image:
     return Image(voxels=kept, affine=header.affine)
 
 
-def _lesion_voxels(path: Path, rule: MaskRule) -> Image:
+def lesion_voxels(path: Path, rule: MaskRule) -> Image:
+    """What ``rule`` takes for lesion in an outside file, on the file's own grid.
+
+    Raises
+    ------
+    ScanError : not readable by this rule.
+    """
     if rule.threshold is not None:
         image = read_probability(path)
         return image.with_voxels(image.voxels >= rule.threshold - _FOUR_BYTES)

@@ -24,13 +24,13 @@ from lesion_dynamics.report.quality_pictures import Thumbnail, draw_contact_shee
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.workflows.inference_quality import QUALITY_TABLE
-from lesion_dynamics.workflows.processes import in_processes
 from lesion_dynamics.workflows.quality_worker import (
     DrawnScan,
     ParticipantPictures,
     begin_drawing,
     draw_participant,
 )
+from lesion_dynamics.workflows.spreading import spread
 
 _LOG = logging.getLogger(__name__)
 FOLDER = "quality"
@@ -66,10 +66,10 @@ def run(settings: QualityPicturesSettings) -> QualityPictures:
     require_writable_folder(folder)
     thumbnails: list[Thumbnail] = []
     failed: list[str] = []
-    for done in in_processes(
+    for done in spread(
         draw_participant,
         participants,
-        processes=settings.executor.processes,
+        executor=settings.executor,
         description="drawing participants",
         initializer=begin_drawing,
         arguments=(

@@ -1,0 +1,1 @@
+"""Lesion volumes from what is stored: masks, or probabilities at another operating point."""

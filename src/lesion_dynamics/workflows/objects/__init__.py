@@ -1,0 +1,1 @@
+"""Cohorts and outputs in object stores (s3://), through fsspec."""

@@ -1,0 +1,77 @@
+"""An inference whose cohort or output lies in an object store.
+
+The cohort is copied to this computer before the work (only what changed), the output of earlier
+runs too, so that a run goes on where another computer stopped. Each scan's files are put into the
+store when it is done, its sidecar last; the tables at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lesion_dynamics.atomic_files import hash_of_content
+from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.longitudinal.measurements import FILE_NAME
+from lesion_dynamics.records.derivatives import ScanOutputs
+from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.workflows.objects.mirror import Mirror, is_remote, url_of
+
+_NOT_INPUTS = ("derivatives", "sourcedata", "code")
+
+
+def staged(settings: InferSettings) -> InferSettings:
+    """The settings with a cohort on this computer; where it lies there already, the same.
+
+    Raises
+    ------
+    UserError : the store cannot be read; no cache folder holds the copy.
+    """
+    root = settings.cohort.root
+    if not is_remote(root):
+        return settings
+    mirror = Mirror(url_of(root), _place(root, settings))
+    mirror.fetch(without=_NOT_INPUTS)
+    cohort = settings.cohort.model_copy(update={"root": mirror.folder})
+    return settings.model_copy(update={"cohort": cohort})
+
+
+def output_folder(settings: InferSettings, *names: str) -> tuple[Path, Mirror | None]:
+    """The folder on this computer that is written into, and its mirror if the output is remote.
+
+    names : below ``output``. What earlier runs left in the store is there.
+    """
+    if not is_remote(settings.output):
+        return settings.output.joinpath(*names), None
+    place = settings.output.joinpath(*names)
+    mirror = Mirror(url_of(place), _place(place, settings))
+    return mirror.folder, mirror
+
+
+def publish_scan(mirror: Mirror | None, outputs: ScanOutputs) -> None:
+    """Put the files of a scan into the store; the sidecar, which says that they are whole, last."""
+    if mirror is not None:
+        stem = outputs.mask.name.split("_label-")[0]
+        own = sorted(outputs.mask.parent.glob(f"{stem}_*"))
+        mirror.publish([*(path for path in own if path != outputs.sidecar), outputs.sidecar])
+
+
+def publish_rest(mirror: Mirror | None) -> None:
+    """Put what is left; the tables after the scans, the table of volumes last of all."""
+    if mirror is not None:
+        mirror.publish_all(last=lambda path: _order(path, mirror.folder))
+
+
+def _order(path: Path, folder: Path) -> tuple[bool, bool, Sequence[str]]:
+    return (path.name == FILE_NAME, path.parent == folder, path.parts)
+
+
+def _place(path: Path, settings: InferSettings) -> Path:
+    if settings.cache.folder is None:
+        raise ConfigurationError(
+            "copies of the store's files need a place",
+            where="cache.folder=null",
+            remedy="Set cache.folder to a folder with room for the cohort.",
+        )
+    name = hash_of_content(url_of(path))[:16]
+    return (settings.cache.folder / "objects" / name).resolve()

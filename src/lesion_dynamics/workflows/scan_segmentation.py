@@ -1,0 +1,49 @@
+"""One prepared scan to probability, mask and volumes: the same for a command and from Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.imaging.writing import as_stored
+from lesion_dynamics.lesions.measurement import LesionMeasurement, measure
+from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
+from lesion_dynamics.settings.operating_point import OperatingPoint
+
+if TYPE_CHECKING:
+    from lesion_dynamics.segmenter.segmenter import Segmenter
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedScan:
+    """What a segmenter makes of a scan.
+
+    probability : on the native FLAIR grid, in the steps that files hold. mask : uint8 of 0 and 1.
+    volumes_are_native : False where the volumes are corrected for the scanner's geometry.
+    """
+
+    probability: Image
+    mask: Image
+    measured: LesionMeasurement
+    brain_volume_mm3: float
+    volumes_are_native: bool
+
+
+def segmented(
+    segmenter: Segmenter, prepared: PreparedScan, operating_point: OperatingPoint
+) -> SegmentedScan:
+    """Apply the network and the operating point, and measure."""
+    from lesion_dynamics.segmenter.segmenter import mask_at  # loads torch
+
+    probability = as_stored(segmenter.probability(prepared))
+    mask = mask_at(probability, operating_point)
+    scale = prepared.volume_scale()
+    brain = prepared.brain_mask
+    return SegmentedScan(
+        probability=probability,
+        mask=mask,
+        measured=measure(mask, connectivity=operating_point.connectivity, volume_scale=scale),
+        brain_volume_mm3=float(((brain.voxels > 0) * scale).sum()) * brain.voxel_volume_mm3,
+        volumes_are_native=isinstance(scale, float) and scale == 1.0,
+    )
