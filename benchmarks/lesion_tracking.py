@@ -30,7 +30,6 @@ from phantom_lesions import (
 from lesion_dynamics.lesions.tracking.interval import LabelledSession, track_interval
 from lesion_dynamics.settings.lesions_in_time import TrackingRules
 from lesion_dynamics.settings.phantom import PhantomSettings
-from lesion_dynamics.workflows.lesions_in_time.rules import default_rules
 
 _LESIONS = 400
 _SHAPE = (182, 218, 182)
@@ -74,7 +73,8 @@ def timed(rules: TrackingRules) -> dict[str, float]:
         mask = np.zeros(_SHAPE, dtype=np.uint8)
         for cell in cells:
             corner = cell * 11 + 3 + rng.integers(0, 2, 3)
-            mask[tuple(slice(c, c + n) for c, n in zip(corner, rng.integers(2, 7, 3), strict=True))] = 1
+            ends = corner + rng.integers(2, 7, 3)
+            mask[tuple(slice(a, b) for a, b in zip(corner, ends, strict=True))] = 1
         masks.append(mask)
     best = {"components_s": np.inf, "tracking_s": np.inf}
     for _ in range(5):
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=1)
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
-    rules = default_rules()
+    rules = TrackingRules()
     participants = list(true_participants(PhantomSettings(), given.step, given.start))
     result = {
         "participants": len(participants),

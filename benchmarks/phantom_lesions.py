@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
+from lesion_dynamics.lesions.box import box_around
 from lesion_dynamics.lesions.tracking.interval import LabelledSession, TrackedInterval
 from lesion_dynamics.phantom.anatomy import load_template
 from lesion_dynamics.phantom.disease_course import ParticipantCourse, simulate_study
@@ -30,6 +31,7 @@ from lesion_dynamics.settings.phantom import PhantomSettings
 
 NEW_MM3 = 30.0
 _MARGIN_MM = 6.0
+_BORDER_VOXELS = 5
 _SHARE = 0.1
 
 
@@ -65,15 +67,22 @@ class MaskNoise:
     turn_degrees: float = 0.15
 
 
-def true_participants(settings: PhantomSettings, step: int, start: int) -> Iterator[TrueParticipant]:
+def true_participants(
+    settings: PhantomSettings, step: int, start: int
+) -> Iterator[TrueParticipant]:
     """Every ``step``-th participant of the study cohort that has lesions."""
     for course in simulate_study(settings)[start::step]:
         if len(course.lesions.volumes_mm3):
             yield true_participant(settings, course)
 
 
-def true_participant(settings: PhantomSettings, course: ParticipantCourse) -> TrueParticipant:
-    """What `phantom.study_generation.write_participant` lays into a participant's scans."""
+def true_participant(
+    settings: PhantomSettings, course: ParticipantCourse, *, sessions: int | None = None
+) -> TrueParticipant:
+    """What `phantom.study_generation.write_participant` lays into a participant's scans.
+
+    sessions : the first ones alone.
+    """
     template, name, seed = load_template(), course.participant_id, settings.seed
     anatomy = draw_anatomy(stream(seed, "study", name, "anatomy"), template)
     rng = stream(seed, "study", name, "lesions")
@@ -81,8 +90,8 @@ def true_participant(settings: PhantomSettings, course: ParticipantCourse) -> Tr
     centres = draw_sites(rng, course.schedule.diagnosis, volumes.max(axis=1, initial=0.0))
     shapes = [draw_shape(rng, centre) for centre in centres]
     centres_mm = anatomy.from_template_mm(centres.T).T
-    sessions = []
-    for number, session in enumerate(course.schedule.session_ids):
+    found = []
+    for number, session in enumerate(course.schedule.session_ids[:sessions]):
         protocol = study_protocol(
             course.schedule.scanners[number], voxel_size_mm=settings.voxel_size_mm
         )
@@ -97,8 +106,8 @@ def true_participant(settings: PhantomSettings, course: ParticipantCourse) -> Tr
         )  # fmt: skip
         owner = np.zeros(tissue.shape, dtype=np.int32)
         owner.reshape(-1)[tissue.place[field.mask]] = field.owner[field.mask] + 1
-        sessions.append(TrueSession(Image(owner, tissue.affine), place))
-    return TrueParticipant(name, volumes, tuple(sessions))
+        found.append(TrueSession(Image(owner, tissue.affine), place))
+    return TrueParticipant(name, volumes, tuple(found))
 
 
 def tracking_grid(participant: TrueParticipant) -> tuple[tuple[int, ...], Affine]:
@@ -125,7 +134,8 @@ def noisy_mask(
     noise: MaskNoise,
 ) -> LabelledSession:
     """The session's mask with another boundary, misaligned, on the tracking's grid."""
-    true, edges = session.owner.voxels > 0, np.array(session.owner.voxel_sizes_mm)
+    owner = _cut_out(session.owner)
+    true, edges = owner.voxels > 0, np.array(owner.voxel_sizes_mm)
     half = edges.min() / 2
     depth = np.where(
         true,
@@ -136,7 +146,7 @@ def noisy_mask(
         rng.standard_normal(true.shape).astype(np.float32), noise.correlated_mm / 2 / edges
     )
     drawn = depth + noise.boundary_mm * waves / waves.std() + noise.bias_mm * rng.standard_normal()
-    mask = session.owner.with_voxels((drawn > 0).astype(np.float32))
+    mask = owner.with_voxels((drawn > 0).astype(np.float32))
     share = resample(
         mask, shape=grid[0], affine=grid[1],
         image_from_target=np.linalg.inv(_misaligned(rng, noise) @ session.place),
@@ -145,9 +155,7 @@ def noisy_mask(
     return LabelledSession.of_mask(share.voxels >= 0.5, connectivity=26)
 
 
-def true_labels(
-    session: TrueSession, grid: tuple[tuple[int, ...], Affine]
-) -> NDArray[np.int32]:
+def true_labels(session: TrueSession, grid: tuple[tuple[int, ...], Affine]) -> NDArray[np.int32]:
     """Number of the true lesion + 1 on the tracking's grid."""
     laid = resample(
         session.owner, shape=grid[0], affine=grid[1],
@@ -192,6 +200,17 @@ class NewLesionScore:
         voxels = np.bincount(parts.ravel(), minlength=count + 1)[1:]
         true = np.bincount(parts[of_new], minlength=count + 1)[1:]
         self.false += int(((voxels >= NEW_MM3) & (true < _SHARE * voxels)).sum())
+
+
+def _cut_out(image: Image) -> Image:
+    """The box that holds lesions, with a border."""
+    box = [
+        slice(max(part.start - _BORDER_VOXELS, 0), part.stop + _BORDER_VOXELS)
+        for part in box_around(image.voxels > 0)
+    ]
+    affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
+    return Image(image.voxels[tuple(box)], affine)
 
 
 def _misaligned(rng: np.random.Generator, noise: MaskNoise) -> Affine:

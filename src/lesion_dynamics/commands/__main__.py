@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "import": "turn a public dataset in its own layout into a cohort manifest",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",
+    "track": "follow every lesion from session to session: new, enlarging, gone",
 }
 """What each command does."""
 

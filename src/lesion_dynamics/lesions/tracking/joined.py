@@ -3,7 +3,8 @@
 A new lesion beside an old one is part of it in the later mask, and would pass for its growth.
 Growth moves a boundary; a new lesion reaches beyond. So what lies further from every earlier
 lesion than a boundary moves is the core of a new one, and what was healthy around the core
-belongs to it.
+belongs to it. Its centre must lie outside of what was there before: a lesion that grew on all
+sides leaves a shell around itself, and no new lesion.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def joined_lesions(
     cores.reshape(-1)[far] = after[far]
     numbers = cc3d.connected_components(cores, connectivity=26).reshape(-1)[far].astype(np.int64)
     large = np.bincount(numbers) >= max(minimum_voxels, 1.0) * (1 - 1e-6)
+    # A lesion that grew on all sides leaves a shell: its centre lies in what was there before.
+    large &= before[_centres(far, numbers, earlier.shape)] == 0
     kept = np.zeros(len(large), dtype=np.int32)
     kept[large] = np.arange(1, int(large.sum()) + 1)
     far, numbers = far[large[numbers]], kept[numbers[large[numbers]]]
@@ -63,3 +66,15 @@ def joined_lesions(
         mine = (found[at] == 0) & (before[at] == 0) & (after[at] == after[far])
         found[at[mine]] = numbers[mine]
     return found[later_places]
+
+
+def _centres(
+    places: NDArray[np.int64], numbers: NDArray[np.int64], shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Flat index of the voxel at the centre of mass of each number, 0..n; of an absent one 0."""
+    voxels = np.maximum(np.bincount(numbers), 1)
+    index = [
+        np.rint(np.bincount(numbers, weights=axis) / voxels).astype(np.int64)
+        for axis in np.unravel_index(places, shape)
+    ]
+    return np.ravel_multi_index((index[0], index[1], index[2]), shape).astype(np.int64)
