@@ -16,6 +16,7 @@ from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.lesion_maps import LesionMapsSettings
 from lesion_dynamics.settings.lesions_in_time import TrackSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
@@ -33,6 +34,7 @@ ROOTS: dict[str, type[Strict]] = {
     "register_masks": RegisterMasksSettings,
     "search": SearchSettings,
     "track": TrackSettings,
+    "lesion_maps": LesionMapsSettings,
 }
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],
@@ -46,6 +48,7 @@ REQUIRED = {
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "track": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+    "lesion_maps": ["derivatives=derivatives/study/lesion-segmenter-v1"],
 }
 """What a command demands whatever the group, with an example of it."""
 

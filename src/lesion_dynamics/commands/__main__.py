@@ -16,13 +16,18 @@ from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError
 COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
     "import": "turn a public dataset in its own layout into a cohort manifest",
+    "lesion-maps": "map where lesions lie in MNI space, by diagnosis, and compare them",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",
     "track": "follow every lesion from session to session: new, enlarging, gone",
 }
 """What each command does."""
 
-MODULES: Mapping[str, str] = {"import": "import_dataset", "register-masks": "register_masks"}
+MODULES: Mapping[str, str] = {
+    "import": "import_dataset",
+    "lesion-maps": "lesion_maps",
+    "register-masks": "register_masks",
+}
 """Module of a command whose name no module can have; the others are called as their module."""
 
 

@@ -49,6 +49,9 @@ def test_new_lesions_are_found_and_stable_intervals_left_alone(
     score.add(interval, participant.volumes_mm3[:, 0], true_labels(second, grid))
     assert score.found >= 4
     assert score.f1 >= 0.8
+    # The benchmark counts 40 of these: 0.1 false new lesions an interval are allowed.
     stable = track_interval(masks[0], again, affine=grid[1], rules=rules)
-    assert not [x for x in stable.lesions if x.change == "new" and x.joined]
     assert sum(x.change == "new" for x in stable.lesions) <= 1
+    large = [x for x in stable.lesions if min(x.earlier_volume_mm3, x.later_volume_mm3) > 100]
+    assert large
+    assert all(abs(np.log(x.later_volume_mm3 / x.earlier_volume_mm3)) < 0.7 for x in large)

@@ -96,9 +96,16 @@ class TrackingTask:
 
     def map_of(self, session_id: str, extension: str = ".nii.gz") -> Path:
         """The map of change of a session since the one before."""
-        name = BidsName.of_scan(self.participant_id, session_id, suffix="FLAIR")
-        entities = {"space": "participant", "desc": "change"}
-        return name.having(entities, suffix="dseg", extension=extension).path_under(self.folder)
+        return change_map_of(self.folder, self.participant_id, session_id, extension)
+
+
+def change_map_of(
+    folder: Path, participant_id: str, session_id: str, extension: str = ".nii.gz"
+) -> Path:
+    """``sub-X_ses-Y_space-participant_desc-change_dseg`` below the derivatives folder."""
+    name = BidsName.of_scan(participant_id, session_id, suffix="FLAIR")
+    entities = {"space": "participant", "desc": "change"}
+    return name.having(entities, suffix="dseg", extension=extension).path_under(folder)
 
 
 def finished_rows(task: TrackingTask) -> dict[str, Any] | None:
