@@ -7,12 +7,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.imaging.geometry import Affine
 
-_BROKEN = (OSError, ValueError, EOFError, zlib.error, nib.filebasedimages.ImageFileError)
+_BROKEN = (OSError, ValueError, EOFError, zlib.error, ImageFileError)
 
 
 def read_displacement(path: Path) -> tuple[NDArray[np.float32], Affine]:

@@ -19,7 +19,8 @@ Ventricle = Literal["lateral", "third", "fourth"]
 VENTRICLES: tuple[Ventricle, ...] = ("lateral", "third", "fourth")
 
 ORIGIN_MM = np.array([-98.0, -134.0, -72.0])
-"""World place of voxel 0; the axes run along R, A, S with 1 mm."""
+TEMPLATE_SHAPE = (197, 233, 189)
+"""ORIGIN_MM: world place of voxel 0; the axes run along R, A, S with 1 mm."""
 
 _FULL_SCALE = 255.0
 _CHOSEN_MM: dict[Ventricle, tuple[float, float, float, float, float]] = {

@@ -25,7 +25,7 @@ _CONTRAST_MAP = "PuOr"
 _LEAST_SHOWN = 0.01
 _WIDTH, _ROW_HEIGHT = 9.2, 1.95
 _CROP = (slice(20, 177), slice(21, 213))
-_TEXT = {"fontsize": 8, "color": "white"}
+_TEXT: dict[str, Any] = {"fontsize": 8, "color": "white"}
 
 
 @dataclass(frozen=True, slots=True)
