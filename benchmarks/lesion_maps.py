@@ -89,7 +89,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
     cohort = CohortSettings(name="study", layout="bids", root=given.data / "study")
-    result: dict[str, float] = {"scans": lay_out(given.data, given.folder)}
+    result: dict[str, float] = {}
+    if not (given.folder / "lesion_measurements.tsv").is_file():
+        result["scans"] = lay_out(given.data, given.folder)
     begun = time.perf_counter()
     tracking.run(
         TrackSettings(
