@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SLICES_MM = (-32, -16, 0, 12, 22, 34)
 """Heights of the axial planes, z in MNI space."""
 
-_FREQUENCY_MAP = "cividis"
+_FREQUENCY_MAP = "plasma"
 _CONTRAST_MAP = "PuOr"
 _LEAST_SHOWN = 0.01
 _WIDTH, _ROW_HEIGHT = 9.2, 1.95
@@ -107,12 +107,16 @@ def _row(
         )  # fmt: skip
         axis.set_axis_off()
         _letters(axis, height, first=column == 0)
-    axes[0].set_title(title, loc="left", fontsize=9, fontweight="bold")
+    # A title of the first panel would widen it: this text takes no room in the layout.
+    above = axes[0].text(
+        0, 1.04, title, transform=axes[0].transAxes, fontsize=9, fontweight="bold", va="bottom"
+    )
+    above.set_in_layout(False)
     return shown
 
 
 def _letters(axis: Axes, height: int, *, first: bool) -> None:
-    label = f"z = {height:+d} mm".replace("-", "−")
+    label = "z = 0 mm" if height == 0 else f"z = {height:+d} mm".replace("-", "−")
     axis.text(0.5, 0.02, label, transform=axis.transAxes, ha="center", **_TEXT)
     if first:
         axis.text(0.02, 0.5, "R", transform=axis.transAxes, va="center", **_TEXT)
