@@ -17,6 +17,8 @@ from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
+from lesion_dynamics.settings.lesion_maps import LesionMapsSettings
+from lesion_dynamics.settings.lesions_in_time import TrackSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.search import SearchSettings
@@ -34,6 +36,8 @@ ROOTS: dict[str, type[Strict]] = {
     "register_masks": RegisterMasksSettings,
     "rethreshold": RethresholdSettings,
     "search": SearchSettings,
+    "track": TrackSettings,
+    "lesion_maps": LesionMapsSettings,
 }
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],
@@ -48,6 +52,8 @@ REQUIRED = {
     "rethreshold": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+    "track": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+    "lesion_maps": ["derivatives=derivatives/study/lesion-segmenter-v1"],
 }
 """What a command demands whatever the group, with an example of it."""
 

@@ -149,6 +149,14 @@ def test_another_operating_point_and_tracked_new_lesions_reach_the_results(study
     rate = one(result.statistics, "segmenter/1", "MS", "new_lesions_per_year",
                "negative-binomial rate")  # fmt: skip
     assert rate["estimate"] > 0.5
+    # What tracking left beside the measurements is read without being named.
+    for version in (1, 2):
+        own = changes[changes["model_version"] == f"segmenter/{version}"]
+        tsv(study / "derivatives" / f"segmenter-v{version}" / "lesion_intervals.tsv", own)
+    beside = analysis.run(settings(study, output=study / "beside"))
+    again = one(beside.statistics, "segmenter/1", "MS", "new_lesions_per_year",
+                "negative-binomial rate")  # fmt: skip
+    assert again["estimate"] == rate["estimate"]
     assert "half" in result.files["provenance.json"].read_text()
 
 

@@ -20,12 +20,17 @@ COMMANDS: Mapping[str, str] = {
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",
     "rethreshold": "another threshold or minimum lesion volume, from stored probabilities",
+    "lesion-maps": "map where lesions lie in MNI space, by diagnosis, and compare them",
+    "quality": "draw every scan of an inference, and contact sheets of the cohort",
+    "register-masks": "measure lesion masks of another tool as a version of their own",
+    "track": "follow every lesion from session to session: new, enlarging, gone",
 }
 """What each command does."""
 
 MODULES: Mapping[str, str] = {
     "import": "import_dataset",
     "measure-masks": "measure_masks",
+    "lesion-maps": "lesion_maps",
     "register-masks": "register_masks",
 }
 """Module of a command whose name no module can have; the others are called as their module."""

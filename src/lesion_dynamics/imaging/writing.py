@@ -29,6 +29,16 @@ def write_mask(path: Path, mask: Image) -> None:
     _write(path, mask.voxels.astype(np.uint8), mask.affine, slope=1.0)
 
 
+def write_labels(path: Path, labels: Image) -> None:
+    """Write labels of 0 to 255 as uint8 to a ``.nii.gz``."""
+    _write(path, labels.voxels.astype(np.uint8), labels.affine, slope=1.0)
+
+
+def write_values(path: Path, values: Image) -> None:
+    """Write values (frequencies, statistics) as float32 to a ``.nii.gz``."""
+    _write(path, values.voxels.astype(np.float32), values.affine, slope=1.0)
+
+
 def as_stored(probability: Image) -> Image:
     """The probabilities that reading the written file gives back.
 

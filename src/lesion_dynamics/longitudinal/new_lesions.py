@@ -10,6 +10,9 @@ import pandas as pd
 
 from lesion_dynamics.errors import MeasurementsError
 
+TRACKED_FILE = "lesion_intervals.tsv"
+"""What ``lesion-dynamics track`` writes beside the measurements of a model version."""
+
 TRACKED_COLUMNS = (
     "participant_id",
     "start_session_id",

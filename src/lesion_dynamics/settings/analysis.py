@@ -19,7 +19,8 @@ class AnalyzeSettings(Strict):
     measurements : tables of lesion volumes, or folders that hold ``lesion_measurements.tsv``
         themselves or one level below; ``*`` and ``?`` are expanded. One path may stand alone.
     new_lesions : table of tracked new lesions (`longitudinal.new_lesions.TRACKED_COLUMNS`);
-        None: rises of lesion_count stand in for it.
+        None: ``lesion_intervals.tsv`` beside the measurements where ``lesion-dynamics track``
+        wrote one, else rises of lesion_count stand in for it.
     study : the rules of the analysis.
     output : folder of the results.
     """

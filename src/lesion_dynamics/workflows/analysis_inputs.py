@@ -20,7 +20,7 @@ from lesion_dynamics.longitudinal.measurements import (
     read_measurements,
     require_known_scans,
 )
-from lesion_dynamics.longitudinal.new_lesions import read_new_lesions
+from lesion_dynamics.longitudinal.new_lesions import TRACKED_FILE, read_new_lesions
 from lesion_dynamics.longitudinal.operating_points import ALTERNATIVES_FILE, read_alternatives
 from lesion_dynamics.longitudinal.refused_rows import Refusal, read_usable_rows
 from lesion_dynamics.longitudinal.repeatability import (
@@ -95,10 +95,7 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         hashes[portable(path) + (f" ({alike + 1})" if alike else "")] = hash_of_file(path)
     for name in ("participants", "sessions", "attacks"):
         hashes[f"cohort {name}"] = hash_of_content(tsv_of(getattr(tables, name)))
-    tracked = None
-    if settings.new_lesions is not None:
-        tracked = read_new_lesions(settings.new_lesions)
-        hashes[portable(settings.new_lesions)] = hash_of_file(settings.new_lesions)
+    tracked = _read_tracked(settings, paths, hashes)
     dated, undated = without_undated(tables, where=settings.cohort.root)
     return AnalysisInputs(
         tables=dated,
@@ -118,6 +115,18 @@ def read_inputs(settings: AnalyzeSettings) -> AnalysisInputs:
         refusals=refusals,
         repeatability=_read_repeatability(paths, hashes),
     )
+
+
+def _read_tracked(
+    settings: AnalyzeSettings, paths: Iterable[Path], hashes: dict[str, str]
+) -> pd.DataFrame | None:
+    """The table that the settings name, else what tracking left beside the measurements."""
+    beside = [path.with_name(TRACKED_FILE) for path in paths]
+    named = settings.new_lesions
+    files = [path for path in beside if path.is_file()] if named is None else [named]
+    for path in files:
+        hashes[portable(path)] = hash_of_file(path)
+    return pd.concat([read_new_lesions(path) for path in files]) if files else None
 
 
 def _outside(paths: Iterable[Path]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""The lesions of one participant at two sessions, matched. Arrays only."""

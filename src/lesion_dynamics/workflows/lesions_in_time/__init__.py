@@ -1,0 +1,1 @@
+"""Lesions tracked between sessions, and lesion maps of a cohort."""
