@@ -18,6 +18,7 @@ from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
+from lesion_dynamics.settings.repeatability import RepeatabilitySettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
 from lesion_dynamics.settings.training import TrainSettings
@@ -30,6 +31,7 @@ ROOTS: dict[str, type[Strict]] = {
     "check": CheckSettings,
     "quality": QualityPicturesSettings,
     "register_masks": RegisterMasksSettings,
+    "repeatability": RepeatabilitySettings,
     "search": SearchSettings,
 }
 ELSEWHERE = {
