@@ -10,6 +10,7 @@ doi 10.1519/15184.1). Formulas only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -114,7 +115,7 @@ def _load_labels(edges: Sequence[float]) -> list[str]:
     if not edges:
         return []
     written = [f"{edge:g}" for edge in edges]
-    between = [f"{low} to {high}" for low, high in zip(written, written[1:], strict=False)]
+    between = [f"{low} to {high}" for low, high in pairwise(written)]
     return [f"below {written[0]}", *between, f"{written[-1]} and more"]
 
 
@@ -148,9 +149,9 @@ def noise_by_load(volumes: Floats, variances: Floats, freedom: Floats) -> tuple[
     """noise_mm3 and noise_share of ``variance = noise_mm3^2 + (noise_share x volume)^2``.
 
     A variance from f degrees of freedom scatters about its expectation with the standard deviation
-    ``sqrt(2 / f)`` times that: the quasi-likelihood of a variance (gamma family, identity link; McCullagh
-    and Nelder 1989, chapter 8), by iteratively reweighted least squares, neither part below 0.
-    Unweighted, the largest volumes alone would decide.
+    ``sqrt(2 / f)`` times that: the quasi-likelihood of a variance (gamma family, identity link;
+    McCullagh and Nelder 1989, chapter 8), by iteratively reweighted least squares, neither part
+    below 0. Unweighted, the largest volumes alone would decide.
 
     volumes, variances, freedom : (n,), from at least one scan. All variances 0 give 0 and 0.
     """

@@ -151,8 +151,7 @@ def _smooth(
     """Smooth values with the largest magnitude 1."""
     coarse = rng.uniform(-1.0, 1.0, size=(nodes,) * 3)
     zoom = [size / nodes for size in shape]
-    order = min(3, nodes - 1)
-    fine = ndimage.zoom(coarse, zoom, order=order, mode="nearest", grid_mode=True)
+    fine = ndimage.zoom(coarse, zoom, order=3, mode="nearest", grid_mode=True)
     return np.asarray(fine / np.abs(fine).max(), dtype=np.float32)
 
 

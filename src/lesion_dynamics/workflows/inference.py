@@ -18,7 +18,7 @@ from lesion_dynamics.errors import ScanError
 from lesion_dynamics.longitudinal.measurements import (
     FILE_NAME,
 )
-from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.model_version import LONGITUDINAL, ModelVersion
 from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
 from lesion_dynamics.preprocessing.steps import Steps
@@ -77,8 +77,11 @@ def run(settings: InferSettings) -> InferenceResult:
     UserError : the cohort or the model version cannot be used, or the output not be written.
     """
     from lesion_dynamics.records.registry import resolve
+    from lesion_dynamics.records.repeatability_record import bring_to_measurements
 
     version = resolve(settings.model_version, settings.tracking)
+    if settings.longitudinal != "none":
+        version = replace(version, mode=LONGITUDINAL)
     segmenter = version.manifest.segmenter
     cohort = read_cohort(
         settings.cohort,
@@ -116,6 +119,7 @@ def run(settings: InferSettings) -> InferenceResult:
     write_tables(folder, rows, failures, cohort, version)
     _report(result, version)
     quality = write_quality_table(folder, cohort, settings.quality)
+    bring_to_measurements(version, folder)
     report_quality(quality, len(cohort.scans) - len(unusable), settings.quality)
     return result
 

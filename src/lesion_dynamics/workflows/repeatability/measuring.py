@@ -102,8 +102,8 @@ def _perturb(
     found, failures = _measured(scans, version, folder, settings)
     rows = []
     for scan in scans:
-        content = found.get(scan.key)
-        for row in content["rows"] if content is not None else []:
+        content = found.get(scan.key, {"rows": []})
+        for row in content["rows"]:
             name = row["perturbation"] + (f" {row['setting']}" if row["setting"] else "")
             if row["lesion_volume_mm3"] is None:
                 failures.append(f"{' '.join(scan.key)}, {name}: {row['reason']}")

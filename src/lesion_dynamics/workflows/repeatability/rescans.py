@@ -82,7 +82,8 @@ def _measured(path: Path, version: ModelVersion, failures: list[str]) -> pd.Data
         )
     failed = table[table["status"] != MEASURED]
     failures += [
-        f"{row.participant_id} {row.session_id}: {row.reason}" for row in failed.itertuples()
+        " ".join(str(row[name]) for name in ("participant_id", "session_id", "reason"))
+        for row in failed.to_dict("records")
     ]
     return table[table["status"] == MEASURED]
 
@@ -104,7 +105,7 @@ def _groups(declared: str, table: pd.DataFrame) -> pd.DataFrame:
     twice = pairs[pairs.duplicated(["participant_id", "session_id"])]
     if len(twice):
         raise ConfigurationError(
-            f"{twice.iloc[0, 0]} {twice.iloc[0, 1]} stands twice",
+            f"{' '.join(map(str, twice.iloc[0, :2]))} stands twice",
             where=path,
             remedy="A session belongs to one group of rescans.",
         )
@@ -114,12 +115,14 @@ def _groups(declared: str, table: pd.DataFrame) -> pd.DataFrame:
 def _pairs(own: pd.DataFrame) -> Iterable[dict[str, Any]]:
     ordered = own.sort_values("order", kind="stable")
     first = ordered.iloc[0]
-    for row in ordered.iloc[1:].itertuples():
+    for row in ordered.iloc[1:].to_dict("records"):
         yield {
             "participant_id": first["participant_id"],
             "session_id": first["session_id"],
             "perturbation": RESCAN,
-            "draw": row.session_id if row.session_id != first["session_id"] else str(row.order),
+            "draw": row["session_id"]
+            if row["session_id"] != first["session_id"]
+            else str(row["order"]),
             "original_lesion_volume_mm3": float(first["lesion_volume_mm3"]),
-            "lesion_volume_mm3": float(row.lesion_volume_mm3),
+            "lesion_volume_mm3": float(row["lesion_volume_mm3"]),
         }

@@ -6,6 +6,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +121,7 @@ def _perturbed(worker: _Worker, prepared: PreparedScan, scan: Scan) -> Iterator[
             continue
         changed = _images(worker, prepared, scan)[kind]
         for draw in range(1, (worker.settings.draws if kind in RANDOM else 1) + 1):
-            yield _row(
-                kind, "", draw, lambda d=draw, c=changed: _volume(worker, worker.segmenter, c(d))
-            )
+            yield _row(kind, "", draw, partial(_volume_of_copy, worker, changed, draw))
 
 
 def _images(
@@ -176,9 +175,15 @@ def _on_other_arithmetic(
     for other in others:
         if other == (own.precision if kind == "precision" else own.device.type):
             continue
-        yield _row(
-            kind, other, 1, lambda o=other: _volume(worker, _other(worker, kind, o), prepared)
-        )
+        yield _row(kind, other, 1, partial(_volume_on, worker, kind, other, prepared))
+
+
+def _volume_of_copy(worker: _Worker, changed: Callable[[int], PreparedScan], draw: int) -> float:
+    return _volume(worker, worker.segmenter, changed(draw))
+
+
+def _volume_on(worker: _Worker, kind: Perturbation, other: str, prepared: PreparedScan) -> float:
+    return _volume(worker, _other(worker, kind, other), prepared)
 
 
 def _other(worker: _Worker, kind: Perturbation, other: str) -> Segmenter:
