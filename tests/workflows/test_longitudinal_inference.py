@@ -42,7 +42,8 @@ def test_the_mode_needs_aligned_sessions(place: Workplace) -> None:
 
 def test_outputs_of_the_two_modes_never_mix(place: Workplace) -> None:
     shared = inference.run(place.inference(*MODE))
-    assert shared.failures == () and shared.done == 2
+    assert shared.failures == ()
+    assert shared.done == 2
     assert shared.folder.name == "lesion-segmenter-v1-longitudinal"
     table = read_measurements(shared.measurements)
     assert set(table["model_version"]) == {"lesion-segmenter/1-longitudinal"}

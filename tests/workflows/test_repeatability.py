@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ class BrightIsLesion:
 @pytest.fixture
 def again(
     place: Workplace, trained: tuple[Workplace, ModelVersion], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
+) -> Any:
     """Rows of the first scan under some overrides, with the segmenter above, in this process."""
 
     def rows(*overrides: str) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def again(
         assert json.loads(kept.read_text()) == found
         return found
 
-    yield rows
+    return rows
 
 
 def volumes(found: dict[str, Any]) -> list[float]:
@@ -164,7 +163,8 @@ def test_the_command_writes_keeps_and_goes_on(
     assert (first.done, first.kept, first.failures) == (2, 0, ())
     folder = place.folder / FOLDER
     tidy = pd.read_csv(folder / DIFFERENCES_FILE, sep="\t")
-    assert len(tidy) == 4 and set(tidy["perturbation"]) == {"flip", "noise"}
+    assert len(tidy) == 4
+    assert set(tidy["perturbation"]) == {"flip", "noise"}
     assert set(tidy["diagnosis"]) == {"MS", "NMOSD"}
     change = tidy["lesion_volume_mm3"] - tidy["original_lesion_volume_mm3"]
     np.testing.assert_allclose(tidy["difference_mm3"], change, atol=1e-6)
