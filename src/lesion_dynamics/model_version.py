@@ -23,6 +23,8 @@ MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "weights.safetensors"
 NUMBER_FILE = "model_version.json"
 MANIFEST_FORMAT = 1
+LONGITUDINAL = "longitudinal"
+"""The mode in which a participant's sessions inform each other."""
 
 
 class Manifest(Strict):
@@ -46,22 +48,30 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A registered name, its number, its manifest and its weights file."""
+    """A registered name, its number, its manifest and its weights file.
+
+    mode : of inference, where it is not scan by scan; its outputs carry it in label and folder.
+    """
 
     name: str
     number: int
     manifest: Manifest
     weights: Path
+    mode: str = ""
 
     @property
     def label(self) -> str:
         """``name/number``: what tables record."""
-        return f"{self.name}/{self.number}"
+        return f"{self.name}/{self.number}{self._suffix}"
 
     @property
     def folder_name(self) -> str:
         """``name-v<number>``: what derivatives folders are called."""
-        return f"{self.name}-v{self.number}"
+        return f"{self.name}-v{self.number}{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return f"-{self.mode}" if self.mode else ""
 
 
 def load_manifest(folder: Path) -> Manifest:

@@ -21,6 +21,7 @@ from lesion_dynamics.settings.lesion_maps import LesionMapsSettings
 from lesion_dynamics.settings.lesions_in_time import TrackSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
+from lesion_dynamics.settings.repeatability import RepeatabilitySettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
 from lesion_dynamics.settings.training import TrainSettings
@@ -35,6 +36,7 @@ ROOTS: dict[str, type[Strict]] = {
     "measure_masks": MeasureMasksSettings,
     "register_masks": RegisterMasksSettings,
     "rethreshold": RethresholdSettings,
+    "repeatability": RepeatabilitySettings,
     "search": SearchSettings,
     "track": TrackSettings,
     "lesion_maps": LesionMapsSettings,

@@ -15,25 +15,35 @@ from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError
 
 COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
-    "import": "turn a public dataset in its own layout into a cohort manifest",
-    "measure-masks": "measure a folder of lesion masks",
+    "import": "turn a public dataset into a cohort manifest; file=...: take an exported version",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
+    "scan-pages": "pages to look through every scan and its lesions, participant by participant",
+    "measure-masks": "measure a folder of lesion masks",
     "register-masks": "measure lesion masks of another tool as a version of their own",
     "rethreshold": "another threshold or minimum lesion volume, from stored probabilities",
-    "lesion-maps": "map where lesions lie in MNI space, by diagnosis, and compare them",
-    "quality": "draw every scan of an inference, and contact sheets of the cohort",
-    "register-masks": "measure lesion masks of another tool as a version of their own",
     "track": "follow every lesion from session to session: new, enlarging, gone",
+    "lesion-maps": "map where lesions lie in MNI space, by diagnosis, and compare them",
+    "repeatability": "measure how far volumes part when the same scans are measured again",
+    "report": "make the pages of results that analyze.py has written",
+    "parity": "compare two versions on the same scans: Dice, volumes, participants beyond limits",
+    "promote": "make a model version the champion, through gates, with a log",
+    "rollback": "make the champion of before the champion again",
+    "release": "the study for a model version, beside all others; what is up to date stays",
+    "export": "write a model version to one file, for a machine without a network",
+    "lineage": "tell what a table, mask or report was made from, back to the training",
+    "rank-scans": "say which scans of an inference a person should look at first",
+    "lay-out-corrections": "lay doubtful scans and their masks out for a mask editor",
+    "take-corrections": "take corrected masks back as reference masks of the cohort",
+    "deliver": "send what the tracking server could not take during an outage",
+    "doctor": "say what is wrong with the set-up and how to mend it",
 }
-"""What each command does."""
+"""What each command does, in the order of the work."""
 
-MODULES: Mapping[str, str] = {
-    "import": "import_dataset",
-    "measure-masks": "measure_masks",
-    "lesion-maps": "lesion_maps",
-    "register-masks": "register_masks",
-}
-"""Module of a command whose name no module can have; the others are called as their module."""
+
+def module_of(command: str) -> str:
+    """The module of a command; `import` is a word that no module can be named."""
+    name = "import_dataset" if command == "import" else command.replace("-", "_")
+    return f"lesion_dynamics.commands.{name}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         sys.stderr.write(f"{_unknown(name)}\n")
         return EXIT_USER_ERROR
-    command = import_module(f"lesion_dynamics.commands.{MODULES.get(name, name)}")
+    command = import_module(module_of(name))
     status: int = command.main(given[1:])
     return status
 

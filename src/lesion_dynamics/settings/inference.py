@@ -48,6 +48,9 @@ class InferSettings(Strict):
     model_version : ``name/number``, ``name@alias``, or a folder that ``train.py`` wrote; several
         joined by ``+`` are an ensemble, whose probability is the mean.
     engine : what runs the network. tta : test-time augmentation.
+    longitudinal : ``shared`` lets a participant's aligned sessions inform each other where the
+        image did not change; the outputs are those of ``<name>-v<number>-longitudinal``. ``none``:
+        every scan by itself.
     mni : ``affine`` or ``deformable`` also writes each lesion mask in MNI152 space, with the
         transforms; ``none`` does not. Volumes are native in any case.
     output : receives ``<cohort>/<name>-v<number>/``.
@@ -59,7 +62,14 @@ class InferSettings(Strict):
     tta: TestTimeAugmentation = "none"
     executor: ExecutorSettings
     tracking: TrackingSettings
+    longitudinal: Literal["none", "shared"] = "none"
     mni: Literal["none", "affine", "deformable"] = "none"
     cache: CacheSettings
     quality: QualitySettings
     output: Path
+
+    @model_validator(mode="after")
+    def _sessions_that_share_are_aligned(self) -> InferSettings:
+        if self.longitudinal != "none" and self.cohort.session_alignment == "none":
+            raise ValueError("longitudinal=shared needs cohort.session_alignment=rigid")
+        return self

@@ -16,7 +16,7 @@ from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
-from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.model_version import LONGITUDINAL, ModelVersion
 from lesion_dynamics.output_lock import sole_writer
 from lesion_dynamics.preprocessing.gradient_distortion import require_usable_coefficients
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
@@ -24,6 +24,7 @@ from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.records.derivatives import ScanOutputs, finished_row, scan_key
 from lesion_dynamics.records.file_hashes import FileHashes
 from lesion_dynamics.records.outside_version import refuse_outside_folder
+from lesion_dynamics.records.repeatability_record import bring_to_measurements
 from lesion_dynamics.segmenter.engines.choice import require_engine
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.workflows.inference_quality import (
@@ -86,6 +87,8 @@ def run(settings: InferSettings) -> InferenceResult:
 
     require_engine(settings.engine)
     version = resolve_all(settings.model_version, settings.tracking, tta=settings.tta)
+    if settings.longitudinal != "none":
+        version = replace(version, mode=LONGITUDINAL)
     settings = staged(settings)
     segmenter = version.manifest.segmenter
     cohort = read_cohort(
@@ -139,6 +142,7 @@ def _run(
     write_tables(folder, rows, failures, cohort, version)
     _report(result, version)
     quality = write_quality_table(folder, cohort, settings.quality)
+    bring_to_measurements(version, folder)
     report_quality(quality, len(cohort.scans) - len(unusable), settings.quality)
     return result
 

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from lesion_dynamics.errors import UserError
+from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.lesions.alternatives import measure_alternatives
 from lesion_dynamics.longitudinal.measurements import MEASURED
-from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.model_version import LONGITUDINAL, ModelVersion
 from lesion_dynamics.preprocessing.mni import register_to_mni, to_mni
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
@@ -23,6 +24,7 @@ from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.quality.scan_measures import measure_participant
 from lesion_dynamics.records.derivatives import write_scan
 from lesion_dynamics.records.mni_outputs import InMni
+from lesion_dynamics.segmenter.longitudinal import consistent_probabilities
 from lesion_dynamics.segmenter.segmenter import Segmenter
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.engine import EngineName
@@ -95,12 +97,15 @@ def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]
             steps=_worker.steps,
         )
         prepared = dict(zip(prepared, aligned, strict=True))
+    shared = _shared(_worker, prepared, outcomes) if _worker.version.mode == LONGITUDINAL else {}
     for scan_task in _due(task):
-        ready = prepared.get(scan_task.scan.key)
+        ready = None if scan_task.scan.key in outcomes else prepared.get(scan_task.scan.key)
         if ready is None:
             continue
         try:
-            outcomes[scan_task.scan.key] = _segment_scan(_worker, scan_task, ready)
+            outcomes[scan_task.scan.key] = _segment_scan(
+                _worker, scan_task, ready, shared.get(scan_task.scan.key)
+            )
         except Exception as error:  # noqa: BLE001  one scan never stops the others
             outcomes[scan_task.scan.key] = _reason(error)
     if task.quality is not None:
@@ -132,9 +137,32 @@ def _due(task: ParticipantTask) -> tuple[ScanTask, ...]:
     return tuple(scan_task for scan_task in task.scans if scan_task.scan.key in task.due)
 
 
-def _segment_scan(worker: _Worker, task: ScanTask, prepared: PreparedScan) -> dict[str, Any]:
+def _shared(
+    worker: _Worker,
+    prepared: Mapping[tuple[str, str], PreparedScan],
+    outcomes: dict[tuple[str, str], Outcome],
+) -> dict[tuple[str, str], Image]:
+    """Probabilities of the participant's sessions, each informed by the others."""
+    found: dict[tuple[str, str], Image] = {}
+    for key, ready in prepared.items():
+        try:
+            found[key] = worker.segmenter.probability(ready)
+        except Exception as error:  # noqa: BLE001  one scan never stops the others
+            outcomes[key] = _reason(error)
+    informed = consistent_probabilities(
+        [prepared[key] for key in found],
+        list(found.values()),
+        intensity=worker.segmenter.settings.preprocessing.intensity,
+    )
+    return dict(zip(found, informed, strict=True))
+
+
+def _segment_scan(
+    worker: _Worker, task: ScanTask, prepared: PreparedScan, shared: Image | None = None
+) -> dict[str, Any]:
+    """Segment, measure and write; ``shared`` is the probability that the sessions agreed on."""
     point = worker.version.manifest.operating_point
-    found = segmented(worker.segmenter, prepared, point)
+    found = segmented(worker.segmenter, prepared, point, probability=shared)
     probability, mask, measured = found.probability, found.mask, found.measured
     brain = prepared.brain_mask
     row: dict[str, Any] = {
@@ -179,6 +207,7 @@ def _applied(worker: _Worker, prepared: PreparedScan) -> Mapping[str, Any]:
     return {
         "Settings": worker.segmenter.settings.preprocessing.model_dump(mode="json"),
         "Sequences": sorted(prepared.sequences),
+        "SessionsInformEachOther": worker.version.mode == LONGITUDINAL,
         "ParticipantSpaceFromFLAIR": prepared.to_participant.tolist(),
         "FLAIRFromSequence": {
             name: sequence.to_flair.tolist() for name, sequence in prepared.sequences.items()

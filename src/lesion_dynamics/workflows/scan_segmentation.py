@@ -31,12 +31,21 @@ class SegmentedScan:
 
 
 def segmented(
-    segmenter: Segmenter, prepared: PreparedScan, operating_point: OperatingPoint
+    segmenter: Segmenter,
+    prepared: PreparedScan,
+    operating_point: OperatingPoint,
+    *,
+    probability: Image | None = None,
 ) -> SegmentedScan:
-    """Apply the network and the operating point, and measure."""
+    """Apply the network and the operating point, and measure.
+
+    probability : found before, on the native grid; None: the network is applied.
+    """
     from lesion_dynamics.segmenter.segmenter import mask_at  # loads torch
 
-    probability = as_stored(segmenter.probability(prepared))
+    if probability is None:
+        probability = segmenter.probability(prepared)
+    probability = as_stored(probability)
     mask = mask_at(probability, operating_point)
     scale = prepared.volume_scale()
     brain = prepared.brain_mask

@@ -1,0 +1,1 @@
+"""Repeatability of a model version: perturbed copies of scans, or true rescans."""
