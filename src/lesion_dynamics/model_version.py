@@ -115,19 +115,19 @@ def require_safetensors(path: Path) -> None:
     """
     with path.open("rb") as file:
         start = file.read(8)
-        if start.startswith(_PICKLE_STARTS):
-            raise _not_safetensors(path, "this is a Python pickle, not safetensors")
         length = int.from_bytes(start, "little")
-        if len(start) < 8 or not 2 <= length <= _LARGEST_HEADER_BYTES:
-            raise _not_safetensors(path, "this is not a safetensors file")
-        header = file.read(length)
+        plausible = len(start) == 8 and 2 <= length <= _LARGEST_HEADER_BYTES
+        header = file.read(length) if plausible else b""
         held = os.fstat(file.fileno()).st_size - 8 - length
     try:
         tensors = dict(json.loads(header).items())
         ends = [tensors[name]["data_offsets"][1] for name in tensors if name != "__metadata__"]
         whole = max(ends, default=0) == held
     except (ValueError, TypeError, AttributeError, KeyError, IndexError):
-        raise _not_safetensors(path, "this is not a safetensors file") from None
+        # Only now: the length of a header may begin with the same byte as a pickle.
+        pickled = start.startswith(_PICKLE_STARTS)
+        what = "a Python pickle, not safetensors" if pickled else "not a safetensors file"
+        raise _not_safetensors(path, f"this is {what}") from None
     if not whole:
         raise _not_safetensors(path, "the weights are cut short, or something follows them")
 
