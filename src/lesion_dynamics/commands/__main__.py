@@ -15,7 +15,8 @@ from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError
 
 COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
-    "import": "turn a public dataset in its own layout into a cohort manifest",
+    "export": "write a model version to one file, for a machine without a network",
+    "import": "turn a public dataset into a cohort manifest; file=...: take an exported version",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",
 }

@@ -81,6 +81,18 @@ def _number_in_registry(store: Store, manifest: Manifest, *, run_id: str, folder
     return number
 
 
+def find_same(store: Store, folder: Path) -> int | None:
+    """The newest number under which the very files in ``folder`` are registered already."""
+    manifest = load_manifest(folder)
+    same = {
+        "weights_sha256": manifest.weights_sha256,
+        "manifest_sha256": hash_of_file(folder / MANIFEST_FILE),
+    }
+    versions = store.client.search_model_versions(f"name='{manifest.name}'")
+    found = [int(v.version) for v in versions if same.items() <= dict(v.tags).items()]
+    return max(found, default=None)
+
+
 def is_registered(store: Store, version: ModelVersion) -> bool:
     """Whether the registry holds this number with these weights."""
     try:
