@@ -18,7 +18,7 @@ from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
-from lesion_dynamics.settings.releases import ExportSettings, ImportSettings
+from lesion_dynamics.settings.releases import ExportSettings, ImportSettings, ParitySettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
 from lesion_dynamics.settings.training import TrainSettings
@@ -31,6 +31,7 @@ ROOTS: dict[str, type[Strict]] = {
     "check": CheckSettings,
     "export": ExportSettings,
     "import_version": ImportSettings,
+    "parity": ParitySettings,
     "quality": QualityPicturesSettings,
     "register_masks": RegisterMasksSettings,
     "search": SearchSettings,
@@ -46,6 +47,7 @@ ELSEWHERE = {
 REQUIRED = {
     "export": ["file=version.zip"],
     "import_version": ["file=version.zip"],
+    "parity": ["first=lesion-segmenter/1", "second=lesion-segmenter/2"],
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
 }
