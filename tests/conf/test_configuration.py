@@ -17,6 +17,7 @@ from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
+from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.releases import ExportSettings, ImportSettings, ParitySettings
 from lesion_dynamics.settings.search import SearchSettings
@@ -32,6 +33,8 @@ ROOTS: dict[str, type[Strict]] = {
     "export": ExportSettings,
     "import_version": ImportSettings,
     "parity": ParitySettings,
+    "promote": PromoteSettings,
+    "rollback": RollbackSettings,
     "quality": QualityPicturesSettings,
     "register_masks": RegisterMasksSettings,
     "search": SearchSettings,
@@ -47,6 +50,7 @@ ELSEWHERE = {
 REQUIRED = {
     "export": ["file=version.zip"],
     "import_version": ["file=version.zip"],
+    "rollback": ["reason=worse"],
     "parity": ["first=lesion-segmenter/1", "second=lesion-segmenter/2"],
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],

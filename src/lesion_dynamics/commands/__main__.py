@@ -18,8 +18,10 @@ COMMANDS: Mapping[str, str] = {
     "export": "write a model version to one file, for a machine without a network",
     "import": "turn a public dataset into a cohort manifest; file=...: take an exported version",
     "parity": "compare two versions on the same scans: Dice, volumes, participants beyond limits",
+    "promote": "make a model version the champion, through gates, with a log",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",
+    "rollback": "make the champion of before the champion again",
 }
 """What each command does."""
 

@@ -27,6 +27,10 @@ from lesion_dynamics.settings.tracking import TrackingSettings
 
 NEWEST_ALIAS = "candidate"
 """The alias that every newly registered version takes over."""
+CHAMPION_ALIAS = "champion"
+"""The alias that a version gets by promotion alone."""
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow answers about an alias, or a name, that there is not."""
 
 
 def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
@@ -91,6 +95,25 @@ def find_same(store: Store, folder: Path) -> int | None:
     versions = store.client.search_model_versions(f"name='{manifest.name}'")
     found = [int(v.version) for v in versions if same.items() <= dict(v.tags).items()]
     return max(found, default=None)
+
+
+def champion_number(store: Store, name: str) -> int | None:
+    """The number that `CHAMPION_ALIAS` stands for now, or None."""
+    try:
+        return int(store.client.get_model_version_by_alias(name, CHAMPION_ALIAS).version)
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return None
+        raise OutputError(
+            f"the registry does not answer ({str(error).splitlines()[0][:120]})",
+            where=name,
+            remedy="Start the tracking server, or correct tracking.uri.",
+        ) from error
+
+
+def set_champion(store: Store, name: str, number: int) -> None:
+    """Let `CHAMPION_ALIAS` stand for ``number``; `workflows.releases.promotion` records it."""
+    store.client.set_registered_model_alias(name, CHAMPION_ALIAS, str(number))
 
 
 def is_registered(store: Store, version: ModelVersion) -> bool:
