@@ -16,6 +16,7 @@ from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.lineage import LineageSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
@@ -32,6 +33,7 @@ ROOTS: dict[str, type[Strict]] = {
     "check": CheckSettings,
     "export": ExportSettings,
     "import_version": ImportSettings,
+    "lineage": LineageSettings,
     "parity": ParitySettings,
     "promote": PromoteSettings,
     "rollback": RollbackSettings,
@@ -51,6 +53,7 @@ REQUIRED = {
     "export": ["file=version.zip"],
     "import_version": ["file=version.zip"],
     "rollback": ["reason=worse"],
+    "lineage": ["path=results/study/statistics.tsv"],
     "parity": ["first=lesion-segmenter/1", "second=lesion-segmenter/2"],
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
     "export": "write a model version to one file, for a machine without a network",
     "import": "turn a public dataset into a cohort manifest; file=...: take an exported version",
+    "lineage": "tell what a table, mask or report was made from, back to the training",
     "parity": "compare two versions on the same scans: Dice, volumes, participants beyond limits",
     "promote": "make a model version the champion, through gates, with a log",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",

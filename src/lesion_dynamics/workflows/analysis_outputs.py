@@ -20,8 +20,9 @@ from lesion_dynamics.report.paper_tables import results_table, write_paper_table
 from lesion_dynamics.report.specification_curve import draw_specification_curve
 from lesion_dynamics.report.trajectories import draw_trajectories
 from lesion_dynamics.settings.analysis import AnalyzeSettings
-from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, portable
+from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, measurement_files, portable
 from lesion_dynamics.workflows.analysis_result import AnalysisResult
+from lesion_dynamics.workflows.lineage.written import write_analysis_lineage
 
 _OF_VERSION_PAIRS = (
     "version_differences.tsv", "version_agreement.tsv", "class_changes.tsv", "verdicts.tsv",
@@ -59,7 +60,9 @@ def write_results(
     files = {name: folder / name for name in (*tables, "study.txt", "provenance.json")}
     paper = {"table_one": result.table_one, "results": results_table(result.statistics)}
     files |= write_paper_tables(folder / "paper", paper)
-    return {**files, **_draw(result, inputs, settings)}
+    files |= _draw(result, inputs, settings)
+    _write_lineage(files, inputs, settings)
+    return files
 
 
 def _draw(
@@ -88,6 +91,19 @@ def _draw(
         settings.output, robustness=result.robustness, model_version=newest[0]
     )
     return {path.name: path for path in (*pictures, *curve)}
+
+
+def _write_lineage(
+    files: dict[str, Path], inputs: AnalysisInputs, settings: AnalyzeSettings
+) -> None:
+    folder = settings.output
+    write_analysis_lineage(
+        folder,
+        measurements={portable(p): p for p in measurement_files(settings.measurements)},
+        inputs=inputs.hashes,
+        settings={"cohort": settings.cohort.name, "study": settings.study.name},
+        outputs={path.relative_to(folder).as_posix(): path for path in files.values()},
+    )
 
 
 def _provenance(

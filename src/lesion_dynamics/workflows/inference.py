@@ -36,6 +36,7 @@ from lesion_dynamics.workflows.inference_quality import (
 )
 from lesion_dynamics.workflows.inference_tables import write_tables
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
+from lesion_dynamics.workflows.lineage.written import write_inference_lineage
 from lesion_dynamics.workflows.processes import cores, in_processes
 
 _LOG = logging.getLogger(__name__)
@@ -114,6 +115,12 @@ def run(settings: InferSettings) -> InferenceResult:
         _LOG.warning("failed: %s", failure.line)
     result = InferenceResult(folder, folder / FILE_NAME, len(new_rows), kept, tuple(failures))
     write_tables(folder, rows, failures, cohort, version)
+    write_inference_lineage(
+        folder,
+        version,
+        input_hashes={" ".join(t.scan.key): t.input_hashes for p in tasks for t in p.scans},
+        settings={"cohort": settings.cohort.name, "mni": settings.mni},
+    )
     _report(result, version)
     quality = write_quality_table(folder, cohort, settings.quality)
     report_quality(quality, len(cohort.scans) - len(unusable), settings.quality)

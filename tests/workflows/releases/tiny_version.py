@@ -72,7 +72,9 @@ def make_version(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     network = build_network(small_segmenter().network, input_channels=2)
-    safetensors.torch.save_model(network, str(folder / WEIGHTS_FILE))
+    named = [*network.named_parameters(), *network.named_buffers()]
+    tensors = {key: value.detach().contiguous() for key, value in named}
+    (folder / WEIGHTS_FILE).write_bytes(safetensors.torch.save(tensors))
     manifest = Manifest(
         format=MANIFEST_FORMAT,
         name=name,
