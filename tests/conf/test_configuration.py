@@ -15,6 +15,7 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
+from lesion_dynamics.settings.doctor import DoctorSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.lineage import LineageSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
@@ -31,6 +32,7 @@ ROOTS: dict[str, type[Strict]] = {
     "infer": InferSettings,
     "analyze": AnalyzeSettings,
     "check": CheckSettings,
+    "doctor": DoctorSettings,
     "export": ExportSettings,
     "import_version": ImportSettings,
     "lineage": LineageSettings,

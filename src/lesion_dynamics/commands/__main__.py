@@ -15,6 +15,7 @@ from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError
 
 COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
+    "doctor": "say what is wrong with the set-up and how to mend it",
     "export": "write a model version to one file, for a machine without a network",
     "import": "turn a public dataset into a cohort manifest; file=...: take an exported version",
     "lineage": "tell what a table, mask or report was made from, back to the training",
