@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _as_override(argument: str) -> str:
-    if argument.startswith("-") or argument.startswith(("path=", "as_json=", "hydra")):
+    if argument.startswith(("-", "path=", "as_json=", "hydra")):
         return argument
     quoted = argument.replace("\\", "\\\\").replace("'", "\\'")
     return f"path='{quoted}'"

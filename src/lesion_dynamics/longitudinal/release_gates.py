@@ -67,9 +67,10 @@ def not_the_same_scans(candidate: Evidence, champion: Evidence) -> str | None:
         )
     if candidate.minimum_lesion_volume_mm3 != champion.minimum_lesion_volume_mm3:
         return "their operating points drop lesions of different sizes from the reference"
-    for key, own in sides[0].items():
-        gap = own["reference_volume_mm3"] - sides[1][key]["reference_volume_mm3"]
-        if abs(gap) > _ROUNDING * max(1.0, own["reference_volume_mm3"]):
+    for key, scan in sides[0].items():
+        volume = float(scan["reference_volume_mm3"])
+        gap = volume - float(sides[1][key]["reference_volume_mm3"])
+        if abs(gap) > _ROUNDING * max(1.0, volume):
             return f"the reference mask of {' '.join(key)} is not the same"
     return None
 
@@ -89,10 +90,8 @@ def gates(
     )
     for name, margin in margins:
         found.append(_mean_gate(name, candidate, champion, margin, differ))
-    for diagnosis in DIAGNOSES:
-        found.append(_bias_gate(diagnosis, candidate, champion, settings, differ))
-    for diagnosis in DIAGNOSES:
-        found.append(_detectable_gate(diagnosis, candidate, champion, settings))
+    found += [_bias_gate(name, candidate, champion, settings, differ) for name in DIAGNOSES]
+    found += [_detectable_gate(name, candidate, champion, settings) for name in DIAGNOSES]
     return [*found, _verdict_gate(candidate, champion, verdicts, settings)]
 
 
@@ -139,11 +138,12 @@ def _bias_gate(
     needed = {"mean_volume_difference_mm3", "mean_reference_volume_mm3"}
     if not all(side and needed <= side.keys() for side in sides):
         return _unknown("volume_bias", diagnosis, "no validation scan of this diagnosis")
-    bias = [float(side["mean_volume_difference_mm3"]) for side in sides]
+    bias, before = (float(side["mean_volume_difference_mm3"]) for side in sides)
     reference = float(sides[1]["mean_reference_volume_mm3"])
-    limit = abs(bias[1]) + settings.volume_bias_margin * reference
-    outcome = PASS if abs(bias[0]) <= limit + _ROUNDING else FAIL
-    return Gate("volume_bias", diagnosis, *bias, limit, outcome, "mean difference, mm3; either way")
+    limit = abs(before) + settings.volume_bias_margin * reference
+    outcome = PASS if abs(bias) <= limit + _ROUNDING else FAIL
+    note = "mean difference, mm3; either way"
+    return Gate("volume_bias", diagnosis, bias, before, limit, outcome, note)
 
 
 def _detectable_gate(

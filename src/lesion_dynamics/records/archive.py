@@ -87,10 +87,10 @@ def write_archive(version: ModelVersion, path: Path) -> Index:
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         archive.writestr(_member(INDEX_FILE), text.encode())
         for name in files:
-            with (folder / name).open("rb") as source:
-                with archive.open(_member(name), "w", force_zip64=True) as target:
-                    while block := source.read(_BLOCK):
-                        target.write(block)
+            target = archive.open(_member(name), "w", force_zip64=True)
+            with (folder / name).open("rb") as source, target:
+                while block := source.read(_BLOCK):
+                    target.write(block)
     return index
 
 

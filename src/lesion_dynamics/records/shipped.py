@@ -7,7 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from lesion_dynamics.model_version import MANIFEST_FILE, MODEL_CARD_FILE, WEIGHTS_FILE, load_manifest
+from lesion_dynamics.model_version import (
+    MANIFEST_FILE,
+    MODEL_CARD_FILE,
+    WEIGHTS_FILE,
+    load_manifest,
+)
 from lesion_dynamics.records.store import Store
 from lesion_dynamics.records.training_run import TrainingRun
 

@@ -114,7 +114,7 @@ def _results(manifest: Manifest) -> list[str]:
     kept = [m for m in _METRICS if any(m[0] in _mapping(g) for g in groups.values())]
     lines = [
         "## Measured [28, 29, 32, 35-39]",
-        "On the validation participants, who also chose the operating point; each participant once.",
+        "On the validation participants, who also chose the operating point; each counted once.",
         "",
         "| participants | scans | " + " | ".join(name for _, name, _ in kept) + " |",
         "|---" * (len(kept) + 2) + "|",
@@ -127,7 +127,7 @@ def _results(manifest: Manifest) -> list[str]:
         *lines,
         "",
         f"- Spread over seeds or folds [29]: {BLANK}",
-        "- Robustness [30]: volumes at other operating points stand beside every inference's table.",
+        "- Robustness [30]: volumes at other operating points stand beside those of an inference.",
         "- Repeatability: in repeatability.json beside the measurements, where it was measured.",
         f"- Independent test data [33]: {BLANK}",
         f"- Age, sex, disease duration of the partitions [36]: {BLANK}",

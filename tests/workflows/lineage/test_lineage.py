@@ -66,12 +66,15 @@ def test_a_table_of_the_study_leads_back_to_the_trainings(place: Path) -> None:
     assert steps[0]["state"] == "as recorded"
     measured = place / "derivatives" / "segmenter-v2" / "lesion_measurements.tsv"
     assert hash_of_file(measured) in steps[1]["inputs_sha256"].values()
-    assert steps[1]["machine"]["python"] and len(steps[1]["source_sha256"]) == 64
+    assert steps[1]["machine"]["python"]
+    assert len(steps[1]["source_sha256"]) == 64
     assert steps[2]["scans_sha256"] == hash_of_content(INPUTS)
     version, training = steps[6], steps[7]
-    assert version["label"] == "segmenter/2" and version["run_id"] == "r" * 32
+    assert version["label"] == "segmenter/2"
+    assert version["run_id"] == "r" * 32
     assert version["weights_sha256"] == hash_of_file(place / "v2" / WEIGHTS_FILE)
-    assert training["data"] == TRAINING["data"] and training["git"] == TRAINING["git"]
+    assert training["data"] == TRAINING["data"]
+    assert training["git"] == TRAINING["git"]
     assert training["configuration_sha256"] == hash_of_content(TRAINING["configuration"])
     assert training["machine"] == TRAINING["machine"]
 
@@ -89,8 +92,10 @@ def test_a_mask_leads_to_its_inputs_and_its_model_version(place: Path) -> None:
     assert steps[1]["inputs_sha256"] == {"FLAIR": "f" * 64}
     text = as_text(steps)
     assert f"segmented by segmenter/1, weights {'w' * 12}" in text
-    assert f"from FLAIR {'f' * 12}" in text and f"run {'r' * 32}" in text
-    assert f"commit {'c' * 40}" in text and f"data {'d' * 32}.dir" in text
+    assert f"from FLAIR {'f' * 12}" in text
+    assert f"run {'r' * 32}" in text
+    assert f"commit {'c' * 40}" in text
+    assert f"data {'d' * 32}.dir" in text
 
 
 def test_a_file_that_was_changed_afterwards_is_said(place: Path, tmp_path: Path) -> None:
@@ -135,7 +140,8 @@ def test_an_unchanged_record_keeps_its_bytes_and_a_changed_one_does_not(
     assert (folder / LINEAGE_FILE).read_bytes() == first
     write(root, make_version(root / "v1", name="segmenter", seed=5))
     said = read_lineage(folder)
-    assert said is not None and said["made_on"]["git"] == later
+    assert said is not None
+    assert said["made_on"]["git"] == later
     assert str(tmp_path) not in (folder / LINEAGE_FILE).read_text(encoding="utf-8")
     assert str(place) not in (place / "results" / LINEAGE_FILE).read_text(encoding="utf-8")
 

@@ -64,7 +64,8 @@ def test_a_version_comes_back_the_same_under_the_stated_rule(tmp_path: Path) -> 
     # The same archive is the same version; under another name it is that name's first.
     assert imported(tmp_path, file).label == "group-a/1"
     renamed = imported(tmp_path, file, "name=group-b")
-    assert renamed.label == "group-b/1" and renamed.manifest.name == "group-b"
+    assert renamed.label == "group-b/1"
+    assert renamed.manifest.name == "group-b"
     assert renamed.manifest.training == version.manifest.training
     # Carried on, the chain of origins is kept.
     onward = imported(tmp_path, exported(tmp_path, renamed, "onward.zip"), "name=group-c")

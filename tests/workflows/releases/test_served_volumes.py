@@ -51,7 +51,8 @@ def test_a_served_version_answers_with_the_volumes_of_infer(
     assert answer["lesion_volume_mm3"][:-1].tolist() == measured["lesion_volume_mm3"].tolist()
     assert answer["lesion_count"][:-1].tolist() == measured["lesion_count"].tolist()
     last = answer.iloc[-1]
-    assert pd.isna(last["lesion_volume_mm3"]) and last["status"] == "failed"
+    assert pd.isna(last["lesion_volume_mm3"])
+    assert last["status"] == "failed"
     assert "no such file" in last["reason"]
     assert set(answer["weights_sha256"]) == {version.manifest.weights_sha256}
 
@@ -65,7 +66,9 @@ def test_the_card_is_filled_from_the_manifest_and_its_blanks_are_visible(tmp_pat
     assert "2 training, 2 validation participants" in card
     assert "| MS | 2 | 0.66 | -32 |" in card
     assert "| NMOSD | 2 | 0.56 | n/a |" in card
-    assert "torch 2.0.0" in card and "c" * 40 in card and "d" * 32 in card
+    assert "torch 2.0.0" in card
+    assert "c" * 40 in card
+    assert "d" * 32 in card
     for item in ("[3, 4, 41]", "[11]", "[18]", "[33]", "[44]"):
         assert any(item in line for line in card.splitlines()), item
     assert card.count(BLANK) >= 12

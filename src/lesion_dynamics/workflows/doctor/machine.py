@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -58,10 +59,8 @@ def _quota() -> float | None:
 
 def _memory(settings: DoctorSettings) -> Remark:
     total = psutil.virtual_memory().total
-    try:
+    with suppress(OSError, ValueError):  # no container, or no limit
         total = min(total, int((_CGROUP / "memory.max").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        pass  # no container, or no limit
     free = psutil.virtual_memory().available
     what = f"{total / GB:.1f} GB, {min(free, total) / GB:.1f} GB free"
     if total < settings.memory_gb * GB:
@@ -79,11 +78,11 @@ def _shared_memory(settings: DoctorSettings) -> list[Remark]:
             Remark(
                 "shared memory",
                 "note",
-                f"/dev/shm has {total / GB:.2f} GB",
+                f"{_SHARED} has {total / GB:.2f} GB",
                 "Give the container more (--shm-size), or set trainer.workers=0.",
             )
         ]
-    return [Remark("shared memory", "good", f"/dev/shm has {total / GB:.1f} GB")]
+    return [Remark("shared memory", "good", f"{_SHARED} has {total / GB:.1f} GB")]
 
 
 def _gpu() -> Remark:

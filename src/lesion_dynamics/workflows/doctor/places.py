@@ -100,16 +100,18 @@ def _data(settings: DoctorSettings, here: Path) -> Remark:
     if not (here / pinned["path"]).is_dir():
         return Remark(
             "data",
-            "problem",
+            "note",
             f"{DATA_FILE} pins {pinned['path']}, which is not here",
-            "dvc pull, or make data for the embedded cohort.",
+            "dvc pull, or make data for the embedded cohort; other cohorts do not need it.",
         )
     if not settings.data:
         return Remark("data", "good", f"{pinned['path']} is here; data=true compares its bytes")
     try:
         state = pinned_state(here)
     except (OSError, ValueError, subprocess.SubprocessError, json.JSONDecodeError) as error:
-        return Remark("data", "problem", f"dvc does not answer ({type(error).__name__})", "dvc doctor")
+        return Remark(
+            "data", "problem", f"dvc does not answer ({type(error).__name__})", "dvc doctor"
+        )
     if state == "modified":
         return Remark(
             "data",

@@ -40,8 +40,7 @@ def chain(path: Path) -> list[Step]:
     if not path.exists():
         raise LineageError("there is no such file", where=path, remedy="Give a file's path.")
     if (path / MANIFEST_FILE).is_file() or _is_part_of_version(path):
-        folder = path if path.is_dir() else path.parent
-        version = load_model_version(folder)
+        version = load_model_version(path if path.is_dir() else path.parent)
         return _of_versions({version.label: of_model_version(version)})
     folder = _lineage_folder(path)
     sidecar = _sidecar_of(path)

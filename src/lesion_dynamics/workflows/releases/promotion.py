@@ -27,7 +27,7 @@ from lesion_dynamics.records.promotion_log import Entry, PromotionLog
 from lesion_dynamics.records.registry import champion_number, resolve, set_champion
 from lesion_dynamics.records.store import open_store
 from lesion_dynamics.report.text_table import text_table
-from lesion_dynamics.settings.promotion import GateSettings, PromoteSettings, RollbackSettings
+from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
 
 _LOG = logging.getLogger(__name__)
 _NAMES = {
@@ -89,7 +89,7 @@ def commit(assessment: Assessment, settings: PromoteSettings) -> Entry:
     """Record and promote, if nobody else did since `assess`."""
     candidate, champion = assessment.candidate, assessment.champion
     if assessment.refused and not settings.force:
-        raise _refusal(assessment, settings.promotion)
+        raise _refusal(assessment)
     store = open_store(settings.tracking)
     log = PromotionLog(store, candidate.name, settings.tracking)
     with log.locked():
@@ -210,7 +210,7 @@ def _evidence(version: ModelVersion, changes: pd.DataFrame | None) -> Evidence:
     )
 
 
-def _refusal(assessment: Assessment, settings: GateSettings) -> ModelVersionError:
+def _refusal(assessment: Assessment) -> ModelVersionError:
     champion = assessment.champion
     assert champion is not None, "without a champion no gate is refused"
     first, sides = assessment.refused[0], (assessment.candidate, champion)
