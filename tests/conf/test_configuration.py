@@ -21,6 +21,7 @@ from lesion_dynamics.settings.lineage import LineageSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
+from lesion_dynamics.settings.release import ReleaseSettings
 from lesion_dynamics.settings.releases import ExportSettings, ImportSettings, ParitySettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
@@ -38,6 +39,7 @@ ROOTS: dict[str, type[Strict]] = {
     "lineage": LineageSettings,
     "parity": ParitySettings,
     "promote": PromoteSettings,
+    "release": ReleaseSettings,
     "rollback": RollbackSettings,
     "quality": QualityPicturesSettings,
     "register_masks": RegisterMasksSettings,

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "promote": "make a model version the champion, through gates, with a log",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",
+    "release": "the study for a model version, beside all others; what is up to date stays",
     "rollback": "make the champion of before the champion again",
 }
 """What each command does."""

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lesion_dynamics import __version__
-from lesion_dynamics.atomic_files import write_json, write_text
+from lesion_dynamics.atomic_files import hash_of_content, write_json, write_text
 from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
 from lesion_dynamics.longitudinal.same_scans import SCAN
 from lesion_dynamics.longitudinal.side_by_side import published_figures
@@ -99,17 +99,28 @@ def _write_lineage(
     folder = settings.output
     write_analysis_lineage(
         folder,
-        measurements={portable(p): p for p in measurement_files(settings.measurements)},
+        measurements={portable(path): path for path in measurement_paths(settings)},
         inputs=inputs.hashes,
-        settings={"cohort": settings.cohort.name, "study": settings.study.name},
+        settings={
+            "cohort": settings.cohort.name,
+            "study": settings.study.name,
+            "settings_sha256": settings_hash(settings),
+        },
         outputs={path.relative_to(folder).as_posix(): path for path in files.values()},
     )
 
 
-def _provenance(
-    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
-) -> dict[str, Any]:
-    """What the results depend on. No time and no absolute path: the same study, the same bytes."""
+def measurement_paths(settings: AnalyzeSettings) -> list[Path]:
+    """The tables of lesion volumes that the settings name."""
+    return measurement_files(settings.measurements)
+
+
+def settings_hash(settings: AnalyzeSettings) -> str:
+    """Of the settings as `provenance.json` has them."""
+    return hash_of_content(_portable_settings(settings))
+
+
+def _portable_settings(settings: AnalyzeSettings) -> dict[str, Any]:
     chosen = settings.model_dump(mode="json")
     cohort = settings.cohort
     chosen["cohort"]["root"] = portable(cohort.root)
@@ -117,8 +128,15 @@ def _provenance(
         chosen["cohort"][name] = portable(path) if path else None
     chosen["measurements"] = [portable(Path(path)) for path in settings.measurements]
     chosen["output"] = portable(settings.output)
+    return chosen
+
+
+def _provenance(
+    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
+) -> dict[str, Any]:
+    """What the results depend on. No time and no absolute path: the same study, the same bytes."""
     return {
-        "settings": chosen,
+        "settings": _portable_settings(settings),
         "inputs_sha256": inputs.hashes,
         "model_versions": model_versions(inputs.measurements),
         "remission": result.remission.as_json(),

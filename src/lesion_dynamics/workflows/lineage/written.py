@@ -20,7 +20,10 @@ from lesion_dynamics.records.outside_version import read_outside_version
 INFERENCE_SOURCE = (
     "cohort", "imaging", "lesions", "preprocessing", "quality", "records/derivatives", "segmenter",
 )  # fmt: skip
-ANALYSIS_SOURCE = ("cohort", "longitudinal", "report")
+ANALYSIS_SOURCE = (
+    "cohort", "longitudinal", "report", "workflows/analysis", "workflows/analysis_inputs",
+    "workflows/analysis_outputs", "workflows/analysis_text",
+)  # fmt: skip
 
 
 def write_inference_lineage(

@@ -72,7 +72,8 @@ class ServedVolumes:
         if self._segmenter is None:
             self._segmenter = Segmenter.from_model_version(self._version)
         settings, point = self._segmenter.settings, self._version.manifest.operating_point
-        wanted = {n: p for n, p in scan.images.items() if n in {*settings.sequences}}
+        names: set[str] = {*settings.sequences}
+        wanted = {name: path for name, path in scan.images.items() if name in names}
         used = replace(scan, images=wanted)
         ready = prepare_scan(used, before, settings=settings.preprocessing)
         mask = mask_at(as_stored(self._segmenter.probability(ready)), point)
