@@ -122,6 +122,20 @@ def test_a_required_gate_that_is_not_measurable_is_not_passed(folder: Path, stor
     assert "analyze.py" in refused.value.remedy
 
 
+def test_the_study_s_verdicts_are_read_from_the_results(
+    folder: Path, store: Store, tmp_path: Path
+) -> None:
+    promote(settings(folder, 1))
+    own = ["promotion.required=[study_verdict]", f"results={tmp_path}"]
+    header = "reference\tmodel_version\tdiagnosis\tquantity\tstatistic\tverdict\n"
+    row = "tiny/1\ttiny/2\tMS\tremission_change_mm3\tpseudomedian\tlost\n"
+    (tmp_path / "verdicts.tsv").write_text(header + row, encoding="utf-8")
+    with pytest.raises(ModelVersionError, match="1 conclusions, 1 lost or reversed"):
+        promote(settings(folder, 2, *own, "promotion.study_verdict=kept"))
+    promote(settings(folder, 2, *own))
+    assert entries(folder)[-1]["to"] == "tiny/2"
+
+
 def test_the_way_back_goes_from_champion_to_champion(folder: Path, store: Store) -> None:
     with pytest.raises(ModelVersionError, match="knows no champion before"):
         rollback(back(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from lesion_dynamics.workflows.lineage.written import write_inference_lineage
 from lesion_dynamics.workflows.releases import release
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The tables of two versions; an inference that measures 0.7 of the truth, without images."""
-    root = make_study(tmp_path)
+    root = make_study(tmp_path_factory.mktemp("release"))
     (root / "derivatives").rename(root / "tiny")
     (root / "derivatives").mkdir()
     (root / "tiny").rename(root / "derivatives" / "tiny")
@@ -45,8 +46,17 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         done.add(folder)
         return InferenceResult(folder, file, len(table) * new, len(table) * (not new), ())
 
-    monkeypatch.setattr(release.inference, "run", infer)
-    return root
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(release.inference, "run", infer)
+        yield root
+
+
+def short_study() -> dict[str, Any]:
+    values: dict[str, Any] = small_study()
+    values["bootstrap_draws"] = 100
+    values["robustness"].update(leave_one_out=False, extremes_left_out=0.0, washout_days=[])
+    values["measurement_error"].update(bootstrap_draws=100)
+    return values
 
 
 def settings(root: Path, **changed: Any) -> ReleaseSettings:
@@ -56,7 +66,7 @@ def settings(root: Path, **changed: Any) -> ReleaseSettings:
             "name": "tiny", "layout": "bids", "root": root / "data", "truth": root / "truth.tsv",
         },
         "model_version": str(root / "version"),
-        "study": small_study(),
+        "study": short_study(),
         "derivatives": root / "derivatives",
         "output": root / "results",
         **changed,
@@ -87,14 +97,13 @@ def test_a_new_version_joins_the_study_and_nothing_is_done_twice(
 
 
 def test_what_the_study_depends_on_makes_it_anew(place: Path) -> None:
-    release.run(settings(place))
     wanted = release._analysis(settings(place))
 
     def current() -> bool:
         return release.is_current(release.read_inputs(wanted), wanted)
 
     assert current()
-    shorter = release._analysis(settings(place, study={**small_study(), "washout_days": 30}))
+    shorter = release._analysis(settings(place, study={**short_study(), "washout_days": 30}))
     assert not release.is_current(release.read_inputs(shorter), shorter)
     table = place / "results" / "verdicts.tsv"
     whole = table.read_bytes()
@@ -120,6 +129,20 @@ def test_failed_scans_are_said_after_the_study_is_made(
         return InferenceResult(own.folder, own.measurements, own.done, own.kept, (failure,))
 
     monkeypatch.setattr(release.inference, "run", with_failure)
+    analysed: list[Path] = []
+    monkeypatch.setattr(analysis, "run", lambda given: analysed.append(given.output))
     with pytest.raises(ScanError, match="1 scan"):
-        release.run(settings(place))
-    assert (place / "results" / "statistics.tsv").is_file()
+        release.run(settings(place, output=place / "other"))
+    assert analysed == [place / "other"]
+
+
+def test_the_inference_is_told_what_the_release_is_told(place: Path) -> None:
+    own = settings(place, mni="affine", cache={"folder": None, "largest_gb": 2.0},
+                   executor={"processes": 3, "threads_per_process": 2})  # fmt: skip
+    told = release._inference(own, "segmenter/3")
+    for name in ("cohort", "executor", "tracking", "mni", "cache", "quality"):
+        assert getattr(told, name) == getattr(own, name), name
+    assert (told.model_version, told.output) == (str(place / "version"), place / "derivatives")
+    # A name that may move is handed on as the number that it was resolved to.
+    alias = settings(place, model_version="segmenter@candidate")
+    assert release._inference(alias, "segmenter/3").model_version == "segmenter/3"

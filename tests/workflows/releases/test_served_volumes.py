@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from tests.workflows.releases.tiny_version import make_version
 
 from lesion_dynamics.model_version import MODEL_CARD_FILE
 from lesion_dynamics.records.flavour import as_flavour
+from lesion_dynamics.records.registry import register
+from lesion_dynamics.records.store import open_store
+from lesion_dynamics.records.training_run import TrainingRun
 from lesion_dynamics.report.model_card import BLANK
 from lesion_dynamics.workflows.inference import run as infer
 
@@ -33,9 +37,20 @@ def test_a_served_version_answers_with_the_volumes_of_infer(
 ) -> None:
     version = make_version(tmp_path / "version", seed=3)
     cohort = one_participant(workplace.data / "study", tmp_path / "cohort")
-    where = [f"cohort.root={cohort}", f"model_version={tmp_path / 'version'}"]
-    measured = pd.read_csv(infer(workplace.inference(*where)).measurements, sep="\t")
+    store = open_store(workplace.inference().tracking)
+    run_id = TrainingRun.start(store, name="run", tags={}).run_id
+    register(store, run_id=run_id, folder=tmp_path / "version")
+    by_alias = [f"cohort.root={cohort}", "model_version=tiny@candidate"]
+    result = infer(workplace.inference(*by_alias))
+    measured = pd.read_csv(result.measurements, sep="\t")
     assert measured["lesion_volume_mm3"].sum() > 0
+    # What is recorded is the number; the alias stands in none of the files.
+    assert result.folder.name == "tiny-v1"
+    assert set(measured["model_version"]) == {"tiny/1"}
+    written = [p for p in result.folder.rglob("*") if p.is_file()]
+    assert not [p for p in written if b"candidate" in p.read_bytes()]
+    told = json.loads((result.folder / "lineage.json").read_text(encoding="utf-8"))
+    assert told["record"]["model_versions"]["tiny/1"]["run_id"] == run_id
     stems = [
         cohort / r.participant_id / r.session_id / "anat" / f"{r.participant_id}_{r.session_id}"
         for r in measured.itertuples()
