@@ -134,6 +134,17 @@ def test_the_artifacts_of_a_registered_version_are_compared_with_what_was_regist
         resolve(f"{SHIPPED_NAME}/1", tracking)
 
 
+def test_a_fetched_copy_that_was_changed_is_fetched_again(
+    store: Store, tracking: TrackingSettings
+) -> None:
+    version = resolve(f"{SHIPPED_NAME}/1", tracking)
+    copy = version.weights.with_name(MANIFEST_FILE)
+    said = json.loads(copy.read_text(encoding="utf-8"))
+    said["operating_point"]["probability_threshold"] = 0.05
+    copy.write_text(json.dumps(said), encoding="utf-8")
+    assert resolve(f"{SHIPPED_NAME}/1", tracking).manifest == version.manifest
+
+
 def test_mlflow_itself_refuses_a_flipped_bit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
     flip_a_bit(artifacts_of(store))

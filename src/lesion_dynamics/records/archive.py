@@ -52,7 +52,7 @@ class Index(Strict):
 
     format: int = Field(ge=_FORMAT, le=_FORMAT)
     name: str
-    number: int = Field(ge=1)
+    number: int = Field(ge=0)
     run_id: str | None
     members: dict[str, Member]
 

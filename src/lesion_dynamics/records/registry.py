@@ -113,7 +113,14 @@ def champion_number(store: Store, name: str) -> int | None:
 
 def set_champion(store: Store, name: str, number: int) -> None:
     """Let `CHAMPION_ALIAS` stand for ``number``; `workflows.releases.promotion` records it."""
-    store.client.set_registered_model_alias(name, CHAMPION_ALIAS, str(number))
+    try:
+        store.client.set_registered_model_alias(name, CHAMPION_ALIAS, str(number))
+    except MlflowException as error:
+        raise OutputError(
+            f"the registry does not set the alias ({str(error).splitlines()[0][:120]})",
+            where=name,
+            remedy="Start the same command again when the registry answers.",
+        ) from error
 
 
 def is_registered(store: Store, version: ModelVersion) -> bool:
@@ -174,6 +181,7 @@ def _from_registry(
     )
     try:
         version = load_model_version(cached)
+        _require_registered_manifest(cached / MANIFEST_FILE, found, version.label)
     except ModelVersionError:
         _download(store, found, cached)
         version = load_model_version(cached)

@@ -13,7 +13,7 @@ import pytest
 from tests.workflows.releases.promoting import FREE, NAME, attempt, settings
 from tests.workflows.releases.tiny_version import make_version, scan_record
 
-from lesion_dynamics.errors import ConfigurationError, ModelVersionError
+from lesion_dynamics.errors import ConfigurationError, ModelVersionError, OutputError
 from lesion_dynamics.records.promotion_log import BEGINNING, PromotionLog
 from lesion_dynamics.records.registry import champion_number, register, resolve
 from lesion_dynamics.records.store import Store, open_store
@@ -21,6 +21,7 @@ from lesion_dynamics.records.training_run import TrainingRun
 from lesion_dynamics.settings.promotion import RollbackSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
+from lesion_dynamics.workflows.releases import promotion
 from lesion_dynamics.workflows.releases.promotion import promote, rollback
 
 EACH = {
@@ -107,6 +108,15 @@ def test_a_worse_candidate_is_refused_and_by_force_recorded(folder: Path, store:
         settings(folder, 3, "force=true")
 
 
+def test_a_version_of_another_registry_is_not_promoted(
+    folder: Path, store: Store, tmp_path: Path
+) -> None:
+    make_version(tmp_path / "v1", name=NAME, number=1, seed=99)
+    with pytest.raises(ModelVersionError, match="the registry does not hold this model version"):
+        promote(settings(folder, 1, f"model_version={tmp_path / 'v1'}"))
+    assert not (folder / "promotions" / f"{NAME}.jsonl").exists()
+
+
 def test_other_validation_scans_are_refused_with_what_to_do(folder: Path, store: Store) -> None:
     promote(settings(folder, 1))
     with pytest.raises(ModelVersionError, match=r"other scans \(2 and 2, 1 in common\)") as refused:
@@ -152,6 +162,26 @@ def test_the_way_back_goes_from_champion_to_champion(folder: Path, store: Store)
     assert [e["action"] for e in entries(folder)] == [
         "promote", "promote", "promote", "rollback", "rollback", "promote", "rollback",
     ]  # fmt: skip
+
+
+def test_a_promotion_that_the_registry_does_not_take_is_withdrawn_in_the_log(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(settings(folder, 1))
+    promote(settings(folder, 2, *FREE))
+
+    def refuse(*_: object) -> None:
+        raise OutputError("the registry is away", where=NAME, remedy="Start it.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(promotion, "set_champion", refuse)
+        with pytest.raises(OutputError, match="the registry is away"):
+            promote(settings(folder, 1, *FREE, "force=true", "reason=back"))
+    assert champion_number(store, NAME) == 2
+    last = entries(folder)[-1]
+    assert (last["action"], last["from"], last["to"]) == ("withdraw", "tiny/1", "tiny/2")
+    assert last["reason"] == "entry 3 was not carried out: the registry is away"
+    assert rollback(back(folder))["to"] == "tiny/1"
 
 
 @pytest.mark.parametrize("what", ["changed", "removed"])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from lesion_dynamics.errors import ModelVersionError
+from lesion_dynamics.errors import ModelVersionError, UserError
 from lesion_dynamics.longitudinal.release_gates import (
     Evidence,
     Gate,
@@ -24,8 +24,8 @@ from lesion_dynamics.longitudinal.release_gates import (
 from lesion_dynamics.longitudinal.repeatability import REPEATABILITY_FILE, read_repeatability
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.records.promotion_log import Entry, PromotionLog
-from lesion_dynamics.records.registry import champion_number, resolve, set_champion
-from lesion_dynamics.records.store import open_store
+from lesion_dynamics.records.registry import champion_number, is_registered, resolve, set_champion
+from lesion_dynamics.records.store import Store, open_store
 from lesion_dynamics.report.text_table import text_table
 from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
 
@@ -67,6 +67,12 @@ def assess(settings: PromoteSettings) -> Assessment:
     """The gate table of the candidate against the champion of now; nothing is changed."""
     candidate = resolve(settings.model_version, settings.tracking)
     store = open_store(settings.tracking)
+    if not is_registered(store, candidate):
+        raise ModelVersionError(
+            "the registry does not hold this model version",
+            where=candidate.label,
+            remedy="Import it (lesion-dynamics export, import), or name one that is registered.",
+        )
     number = champion_number(store, candidate.name)
     if number is None:
         return Assessment(candidate, None, (), ())
@@ -111,7 +117,7 @@ def commit(assessment: Assessment, settings: PromoteSettings) -> Entry:
                 "gates": [_as_json(gate) for gate in assessment.table],
             }
         )
-        set_champion(store, candidate.name, candidate.number)
+        _move(store, log, entry, candidate.number)
     _say(entry, log)
     return entry
 
@@ -146,7 +152,7 @@ def rollback(settings: RollbackSettings) -> Entry:
                 "gates": [],
             }
         )
-        set_champion(store, settings.name, version.number)
+        _move(store, log, entry, version.number)
     _say(entry, log)
     return entry
 
@@ -154,7 +160,12 @@ def rollback(settings: RollbackSettings) -> Entry:
 def champion_before(entries: Sequence[Entry], champion: str) -> str | None:
     """The label under ``champion`` on the pile of champions; a rollback takes one off."""
     pile: list[str] = []
+    before: list[str] = []
     for entry in entries:
+        if entry["action"] == "withdraw":
+            pile = before
+            continue
+        before = list(pile)
         if entry["action"] == "rollback":
             pile = pile[:-1]
         else:
@@ -231,6 +242,18 @@ def _refusal(assessment: Assessment) -> ModelVersionError:
         where=f"{sides[0].label} against {sides[1].label}",
         remedy=f"{remedy}; or state force=true reason=..., which is recorded.",
     )
+
+
+def _move(store: Store, log: PromotionLog, entry: Entry, number: int) -> None:
+    """Let the alias follow the log; where it cannot, the log says that too."""
+    name = str(entry["to"]).rpartition("/")[0]
+    try:
+        set_champion(store, name, number)
+    except UserError as error:
+        why = f"entry {entry['entry']} was not carried out: {error.what}"
+        undone = {"from": entry["to"], "to": entry["from"], "forced": False, "gates": []}
+        log.append({**_entry("withdraw", entry["who"], why), **undone})
+        raise
 
 
 def _entry(action: str, who: str | None, reason: str) -> dict[str, Any]:
