@@ -35,21 +35,23 @@ class CombinedVersion(ModelVersion):
         the first. tta : each member's probability is itself a mean over mirrored scans.
     """
 
-    members: tuple[ModelVersion, ...]
-    tta: TestTimeAugmentation
+    members: tuple[ModelVersion, ...] = ()
+    tta: TestTimeAugmentation = "none"
 
     @property
     def label(self) -> str:
         """``name/number+name/number+flips``: what tables record."""
-        return SEPARATOR.join([*(one.label for one in self.members), *self._suffix])
+        names = [*(one.label for one in self.members), *self._flips]
+        return SEPARATOR.join(names) + self._suffix
 
     @property
     def folder_name(self) -> str:
         """``name-v<number>+name-v<number>+flips``: what derivatives folders are called."""
-        return SEPARATOR.join([*(one.folder_name for one in self.members), *self._suffix])
+        names = [*(one.folder_name for one in self.members), *self._flips]
+        return SEPARATOR.join(names) + self._suffix
 
     @property
-    def _suffix(self) -> tuple[str, ...]:
+    def _flips(self) -> tuple[str, ...]:
         return () if self.tta == "none" else (self.tta,)
 
 

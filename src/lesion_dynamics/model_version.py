@@ -7,6 +7,7 @@ model version behave differently from how it was validated.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,17 @@ from lesion_dynamics.settings.strict import Strict
 MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "weights.safetensors"
 NUMBER_FILE = "model_version.json"
+MODEL_CARD_FILE = "model_card.md"
+ORIGIN_FILE = "origin.json"
+"""Where an imported model version comes from."""
+REGISTERED_FILES = (WEIGHTS_FILE, MANIFEST_FILE, MODEL_CARD_FILE, ORIGIN_FILE)
+"""What a model version consists of, as far as each is there; its number is the registry's."""
 MANIFEST_FORMAT = 1
 LONGITUDINAL = "longitudinal"
 """The mode in which a participant's sessions inform each other."""
+_REMEDY = "Train again, or fetch this model version again from the registry."
+_LARGEST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+_PICKLE_STARTS = (b"\x80", b"PK\x03\x04")  # a pickle, and the zip that torch.save writes
 
 
 class Manifest(Strict):
@@ -81,27 +90,60 @@ def load_manifest(folder: Path) -> Manifest:
     ------
     ModelVersionError : a file is missing, the manifest is not one of ours, or a hash differs.
     """
-    remedy = "Train again, or fetch this model version again from the registry."
     manifest_file, weights_file = folder / MANIFEST_FILE, folder / WEIGHTS_FILE
     for path in (manifest_file, weights_file):
         if not path.is_file():
             raise ModelVersionError(
-                "this is not a model version: a file is missing", where=path, remedy=remedy
+                "this is not a model version: a file is missing", where=path, remedy=_REMEDY
             )
     try:
         manifest = Manifest.model_validate(json.loads(manifest_file.read_text(encoding="utf-8")))
     except (ValueError, ValidationError) as error:
         first = str(error).splitlines()[0]
         raise ModelVersionError(
-            f"not a manifest that this program wrote ({first})", where=manifest_file, remedy=remedy
+            f"not a manifest that this program wrote ({first})", where=manifest_file, remedy=_REMEDY
         ) from None
+    require_safetensors(weights_file)
     if hash_of_file(weights_file) != manifest.weights_sha256:
         raise ModelVersionError(
             "the weights are not those that the manifest names (SHA-256 differs)",
             where=weights_file,
-            remedy=remedy,
+            remedy=_REMEDY,
         )
     return manifest
+
+
+def require_safetensors(path: Path) -> None:
+    """Look at the frame of a weights file; nothing in it is run and no tensor is read.
+
+    The format: 8 bytes with the length of a JSON header, the header, then the tensors' bytes
+    without gaps (https://github.com/huggingface/safetensors, "Format").
+
+    Raises
+    ------
+    ModelVersionError : it is a Python pickle, or no safetensors file, or cut short.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        plausible = len(start) == 8 and 2 <= length <= _LARGEST_HEADER_BYTES
+        header = file.read(length) if plausible else b""
+        held = os.fstat(file.fileno()).st_size - 8 - length
+    try:
+        tensors = dict(json.loads(header).items())
+        ends = [tensors[name]["data_offsets"][1] for name in tensors if name != "__metadata__"]
+        whole = max(ends, default=0) == held
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError):
+        # Only now: the length of a header may begin with the same byte as a pickle.
+        pickled = start.startswith(_PICKLE_STARTS)
+        what = "a Python pickle, not safetensors" if pickled else "not a safetensors file"
+        raise _not_safetensors(path, f"this is {what}") from None
+    if not whole:
+        raise _not_safetensors(path, "the weights are cut short, or something follows them")
+
+
+def _not_safetensors(path: Path, what: str) -> ModelVersionError:
+    return ModelVersionError(f"{what}; it is not opened", where=path, remedy=_REMEDY)
 
 
 def load_model_version(folder: Path) -> ModelVersion:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import ROOT
 
-from lesion_dynamics.commands.__main__ import COMMANDS, MODULES, main
+from lesion_dynamics.commands.__main__ import COMMANDS, main, module_of
 from lesion_dynamics.commands.configured import configuration_folder
 from lesion_dynamics.errors import ConfigurationError
 
@@ -40,7 +40,7 @@ def test_the_list_of_commands_needs_nothing_heavy(capsys: pytest.CaptureFixture[
 def test_every_command_has_its_file() -> None:
     folder = ROOT / "src" / "lesion_dynamics" / "commands"
     for name in COMMANDS:
-        module = MODULES.get(name, name)
+        module = module_of(name).rsplit(".", 1)[1]
         assert (folder / f"{module}.py").is_file()
         if name != "import":  # takes shell options: it has no settings of a study
             assert (ROOT / "conf" / f"{module}.yaml").is_file()

@@ -15,13 +15,18 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
+from lesion_dynamics.settings.doctor import DoctorSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
 from lesion_dynamics.settings.lesion_maps import LesionMapsSettings
 from lesion_dynamics.settings.lesions_in_time import TrackSettings
+from lesion_dynamics.settings.lineage import LineageSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
+from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.repeatability import RepeatabilitySettings
+from lesion_dynamics.settings.release import ReleaseSettings
+from lesion_dynamics.settings.releases import ExportSettings, ImportSettings, ParitySettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
 from lesion_dynamics.settings.training import TrainSettings
@@ -32,6 +37,14 @@ ROOTS: dict[str, type[Strict]] = {
     "infer": InferSettings,
     "analyze": AnalyzeSettings,
     "check": CheckSettings,
+    "doctor": DoctorSettings,
+    "export": ExportSettings,
+    "import_version": ImportSettings,
+    "lineage": LineageSettings,
+    "parity": ParitySettings,
+    "promote": PromoteSettings,
+    "release": ReleaseSettings,
+    "rollback": RollbackSettings,
     "quality": QualityPicturesSettings,
     "measure_masks": MeasureMasksSettings,
     "register_masks": RegisterMasksSettings,
@@ -52,6 +65,11 @@ ELSEWHERE = {
 REQUIRED = {
     "measure_masks": ["masks=masks", "output=volumes.tsv"],
     "rethreshold": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+    "export": ["file=version.zip"],
+    "import_version": ["file=version.zip"],
+    "rollback": ["reason=worse"],
+    "lineage": ["path=results/study/statistics.tsv"],
+    "parity": ["first=lesion-segmenter/1", "second=lesion-segmenter/2"],
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "track": ["derivatives=derivatives/study/lesion-segmenter-v1"],

@@ -26,7 +26,7 @@ def test_the_study_comes_out_with_measured_true_and_published_side_by_side(study
     result = analysis.run(settings(study))
     assert set(result.files) == TABLES | PICTURES | PAPER
     here = {path.name for path in (study / "results").iterdir() if path.is_file()}
-    assert here == TABLES | PICTURES
+    assert here == TABLES | PICTURES | {"lineage.json"}
     assert {path.name for path in (study / "results" / "paper").iterdir()} == PAPER
     # 200 (1 + 0.02 i) mm3/year over i = 0 ... 8: the attack of i = 0 does not enter.
     row = one(result.comparison, "segmenter/2", "MS", RATE, "median")

@@ -32,7 +32,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Import with shell options; the exit status."""
+    """Import with shell options; the exit status. ``file=...`` is a model version's archive."""
+    if any(argument.startswith("file=") for argument in arguments):
+        from lesion_dynamics.commands import import_version
+
+        return import_version.main(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         given = _parser().parse_args(arguments)

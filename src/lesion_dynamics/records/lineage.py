@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from lesion_dynamics import __version__
+from lesion_dynamics.source_hash import LIBRARIES
 
 DATA_FILE = "data.dvc"
 
@@ -41,6 +45,18 @@ def environment() -> dict[str, Any]:
         "system": platform.system(),
         "processor": platform.machine(),
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The kind of machine and the libraries that decide a voxel; no name of a machine or person."""
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "lesion-dynamics": __version__,
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
     }
 
 

@@ -7,26 +7,30 @@ import tempfile
 from pathlib import Path
 
 from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion as RegistryEntry
 from mlflow.exceptions import MlflowException
 
-from lesion_dynamics.atomic_files import write_json
+from lesion_dynamics.atomic_files import hash_of_file, write_json
 from lesion_dynamics.errors import ModelVersionError, OutputError
 from lesion_dynamics.model_version import (
     MANIFEST_FILE,
     NUMBER_FILE,
-    WEIGHTS_FILE,
     Manifest,
     ModelVersion,
     load_manifest,
     load_model_version,
 )
+from lesion_dynamics.records.flavour import ARTIFACT_FOLDER, as_flavour
 from lesion_dynamics.records.shipped import SHIPPED_NAME, register_shipped
 from lesion_dynamics.records.store import Store, open_store
 from lesion_dynamics.settings.tracking import TrackingSettings
 
-_ARTIFACT_FOLDER = "segmenter"
 NEWEST_ALIAS = "candidate"
 """The alias that every newly registered version takes over."""
+CHAMPION_ALIAS = "champion"
+"""The alias that a version gets by promotion alone."""
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow answers about an alias, or a name, that there is not."""
 
 
 def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
@@ -65,17 +69,58 @@ def _number_in_registry(store: Store, manifest: Manifest, *, run_id: str, folder
     if known:
         number = int(known[0].version)
     else:
-        for file in (WEIGHTS_FILE, MANIFEST_FILE):
-            client.log_artifact(run_id, str(folder / file), _ARTIFACT_FOLDER)
+        with as_flavour(folder, manifest.segmenter) as flavour:
+            client.log_artifacts(run_id, str(flavour), ARTIFACT_FOLDER)
         created = client.create_model_version(
             manifest.name,
-            f"runs:/{run_id}/{_ARTIFACT_FOLDER}",
+            f"runs:/{run_id}/{ARTIFACT_FOLDER}",
             run_id=run_id,
-            tags={"weights_sha256": manifest.weights_sha256},
+            tags={
+                "weights_sha256": manifest.weights_sha256,
+                "manifest_sha256": hash_of_file(folder / MANIFEST_FILE),
+            },
         )
         number = int(created.version)
     client.set_registered_model_alias(manifest.name, NEWEST_ALIAS, str(number))
     return number
+
+
+def find_same(store: Store, folder: Path) -> int | None:
+    """The newest number under which the very files in ``folder`` are registered already."""
+    manifest = load_manifest(folder)
+    same = {
+        "weights_sha256": manifest.weights_sha256,
+        "manifest_sha256": hash_of_file(folder / MANIFEST_FILE),
+    }
+    versions = store.client.search_model_versions(f"name='{manifest.name}'")
+    found = [int(v.version) for v in versions if same.items() <= dict(v.tags).items()]
+    return max(found, default=None)
+
+
+def champion_number(store: Store, name: str) -> int | None:
+    """The number that `CHAMPION_ALIAS` stands for now, or None."""
+    try:
+        return int(store.client.get_model_version_by_alias(name, CHAMPION_ALIAS).version)
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return None
+        raise OutputError(
+            f"the registry does not answer ({str(error).splitlines()[0][:120]})",
+            where=name,
+            remedy="Start the tracking server, or correct tracking.uri.",
+        ) from error
+
+
+def set_champion(store: Store, name: str, number: int) -> None:
+    """Let `CHAMPION_ALIAS` stand for ``number``; `workflows.releases.promotion` records it."""
+    try:
+        store.client.set_registered_model_alias(name, CHAMPION_ALIAS, str(number))
+    except MlflowException as error:
+        raise OutputError(
+            f"the registry does not set the alias ({str(error).splitlines()[0][:120]})",
+            where=name,
+            remedy="Start the same command again when the registry answers.",
+        ) from error
 
 
 def is_registered(store: Store, version: ModelVersion) -> bool:
@@ -129,13 +174,16 @@ def _from_registry(
     number = int(found.version)
     # By its weights, since two stores can each have a version of this name and number.
     weights_sha256 = str(found.tags.get("weights_sha256", ""))
+    if not weights_sha256:  # before anything of it is fetched
+        raise _made_by_another_program(f"{name}/{number}")
     cached = (
         tracking.folder.resolve() / "model_versions" / f"{name}-v{number}-{weights_sha256[:16]}"
     )
     try:
         version = load_model_version(cached)
+        _require_registered_manifest(cached / MANIFEST_FILE, found, version.label)
     except ModelVersionError:
-        _download(store, name, number, str(found.run_id), cached)
+        _download(store, found, cached)
         version = load_model_version(cached)
     if version.manifest.weights_sha256 != weights_sha256:
         raise ModelVersionError(
@@ -146,24 +194,47 @@ def _from_registry(
     return version
 
 
-def _download(store: Store, name: str, number: int, run_id: str, target: Path) -> None:
+def _download(store: Store, found: RegistryEntry, target: Path) -> None:
+    name, number, run_id = str(found.name), int(found.version), str(found.run_id)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
     try:
         source = store.client.get_model_version_download_uri(name, str(number))
-        download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=store.uri)
+        try:
+            download_artifacts(artifact_uri=source, dst_path=str(partial), tracking_uri=store.uri)
+        except (MlflowException, OSError) as error:
+            raise ModelVersionError(
+                f"its files cannot be fetched ({str(error).splitlines()[0][:120]})",
+                where=f"{name}/{number}",
+                remedy="See whether the store's artifact folder is there and complete.",
+            ) from error
         inner = next((p.parent for p in partial.rglob(MANIFEST_FILE)), None)
         if inner is None:
-            raise ModelVersionError(
-                "this registry entry holds no manifest: another program made it",
-                where=f"{name}/{number}",
-                remedy="Name a model version that train.py registered.",
-            )
+            raise _made_by_another_program(f"{name}/{number}")
+        _require_registered_manifest(inner / MANIFEST_FILE, found, f"{name}/{number}")
         write_json(inner / NUMBER_FILE, {"name": name, "number": number, "run_id": run_id})
         shutil.rmtree(target, ignore_errors=True)
         inner.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _require_registered_manifest(manifest: Path, found: RegistryEntry, label: str) -> None:
+    registered = found.tags.get("manifest_sha256")  # versions of before have none
+    if registered is not None and hash_of_file(manifest) != registered:
+        raise ModelVersionError(
+            "the manifest is not the one that was registered (SHA-256 differs)",
+            where=label,
+            remedy="Name a model version that train.py registered.",
+        )
+
+
+def _made_by_another_program(label: str) -> ModelVersionError:
+    return ModelVersionError(
+        "this registry entry is of another flavour: another program made it",
+        where=label,
+        remedy="Name a model version that train.py registered.",
+    )
 
 
 def _described(store: Store, name: str) -> str:

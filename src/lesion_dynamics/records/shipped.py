@@ -7,12 +7,16 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from lesion_dynamics.model_version import MANIFEST_FILE, WEIGHTS_FILE, load_manifest
+from lesion_dynamics.model_version import (
+    MANIFEST_FILE,
+    MODEL_CARD_FILE,
+    WEIGHTS_FILE,
+    load_manifest,
+)
 from lesion_dynamics.records.store import Store
 from lesion_dynamics.records.training_run import TrainingRun
 
 SHIPPED_NAME: Final = "lesion-baseline"
-MODEL_CARD_FILE: Final = "model_card.md"
 SHIPPED_FOLDER: Final = Path(__file__).resolve().parents[1] / "baseline"
 
 
@@ -34,7 +38,7 @@ def register_shipped(store: Store) -> int:
         tracked.log_file(SHIPPED_FOLDER / MODEL_CARD_FILE, "documentation")
         # Registering writes the number beside the files; the package's own folder stays as it is.
         with tempfile.TemporaryDirectory() as folder:
-            for name in (WEIGHTS_FILE, MANIFEST_FILE):
+            for name in (WEIGHTS_FILE, MANIFEST_FILE, MODEL_CARD_FILE):
                 shutil.copyfile(SHIPPED_FOLDER / name, Path(folder) / name)
             version = register(store, run_id=tracked.run_id, folder=Path(folder))
     except BaseException:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lesion_dynamics import __version__
-from lesion_dynamics.atomic_files import write_json, write_text
+from lesion_dynamics.atomic_files import hash_of_content, write_json, write_text
 from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
 from lesion_dynamics.longitudinal.same_scans import SCAN
 from lesion_dynamics.longitudinal.side_by_side import published_figures
@@ -20,8 +20,9 @@ from lesion_dynamics.report.paper_tables import results_table, write_paper_table
 from lesion_dynamics.report.specification_curve import draw_specification_curve
 from lesion_dynamics.report.trajectories import draw_trajectories
 from lesion_dynamics.settings.analysis import AnalyzeSettings
-from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, portable
+from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, measurement_files, portable
 from lesion_dynamics.workflows.analysis_result import AnalysisResult
+from lesion_dynamics.workflows.lineage.written import write_analysis_lineage
 
 _OF_VERSION_PAIRS = (
     "version_differences.tsv", "version_agreement.tsv", "class_changes.tsv", "verdicts.tsv",
@@ -59,7 +60,9 @@ def write_results(
     files = {name: folder / name for name in (*tables, "study.txt", "provenance.json")}
     paper = {"table_one": result.table_one, "results": results_table(result.statistics)}
     files |= write_paper_tables(folder / "paper", paper)
-    return {**files, **_draw(result, inputs, settings)}
+    files |= _draw(result, inputs, settings)
+    _write_lineage(files, inputs, settings)
+    return files
 
 
 def _draw(
@@ -90,10 +93,34 @@ def _draw(
     return {path.name: path for path in (*pictures, *curve)}
 
 
-def _provenance(
-    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
-) -> dict[str, Any]:
-    """What the results depend on. No time and no absolute path: the same study, the same bytes."""
+def _write_lineage(
+    files: dict[str, Path], inputs: AnalysisInputs, settings: AnalyzeSettings
+) -> None:
+    folder = settings.output
+    write_analysis_lineage(
+        folder,
+        measurements={portable(path): path for path in measurement_paths(settings)},
+        inputs=inputs.hashes,
+        settings={
+            "cohort": settings.cohort.name,
+            "study": settings.study.name,
+            "settings_sha256": settings_hash(settings),
+        },
+        outputs={path.relative_to(folder).as_posix(): path for path in files.values()},
+    )
+
+
+def measurement_paths(settings: AnalyzeSettings) -> list[Path]:
+    """The tables of lesion volumes that the settings name."""
+    return measurement_files(settings.measurements)
+
+
+def settings_hash(settings: AnalyzeSettings) -> str:
+    """Of the settings as `provenance.json` has them."""
+    return hash_of_content(_portable_settings(settings))
+
+
+def _portable_settings(settings: AnalyzeSettings) -> dict[str, Any]:
     chosen = settings.model_dump(mode="json")
     cohort = settings.cohort
     chosen["cohort"]["root"] = portable(cohort.root)
@@ -101,8 +128,15 @@ def _provenance(
         chosen["cohort"][name] = portable(path) if path else None
     chosen["measurements"] = [portable(Path(path)) for path in settings.measurements]
     chosen["output"] = portable(settings.output)
+    return chosen
+
+
+def _provenance(
+    result: AnalysisResult, inputs: AnalysisInputs, settings: AnalyzeSettings
+) -> dict[str, Any]:
+    """What the results depend on. No time and no absolute path: the same study, the same bytes."""
     return {
-        "settings": chosen,
+        "settings": _portable_settings(settings),
         "inputs_sha256": inputs.hashes,
         "model_versions": model_versions(inputs.measurements),
         "remission": result.remission.as_json(),

@@ -34,6 +34,7 @@ from lesion_dynamics.workflows.inference_quality import (
 )
 from lesion_dynamics.workflows.inference_tables import write_tables
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
+from lesion_dynamics.workflows.lineage.written import write_inference_lineage
 from lesion_dynamics.workflows.objects.mirror import Mirror
 from lesion_dynamics.workflows.objects.staging import (
     output_folder,
@@ -140,6 +141,12 @@ def _run(
         _LOG.warning("failed: %s", failure.line)
     result = InferenceResult(folder, folder / FILE_NAME, len(new_rows), kept, tuple(failures))
     write_tables(folder, rows, failures, cohort, version)
+    write_inference_lineage(
+        folder,
+        version,
+        input_hashes={" ".join(t.scan.key): t.input_hashes for p in tasks for t in p.scans},
+        settings={"cohort": settings.cohort.name, "mni": settings.mni},
+    )
     _report(result, version)
     quality = write_quality_table(folder, cohort, settings.quality)
     bring_to_measurements(version, folder)

@@ -11,19 +11,21 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from lesion_dynamics.atomic_files import hash_of_file, write_json
+from lesion_dynamics.atomic_files import hash_of_file, write_json, write_text
 from lesion_dynamics.model_version import (
     MANIFEST_FILE,
     MANIFEST_FORMAT,
+    MODEL_CARD_FILE,
     NUMBER_FILE,
     WEIGHTS_FILE,
     Manifest,
     ModelVersion,
 )
-from lesion_dynamics.records.lineage import data_state, environment, git_state
+from lesion_dynamics.records.lineage import data_state, environment, git_state, machine
 from lesion_dynamics.records.registry import register
 from lesion_dynamics.records.store import Store, open_store
 from lesion_dynamics.records.training_run import PARENT_TAG, TrainingRun
+from lesion_dynamics.report.model_card import model_card
 from lesion_dynamics.segmenter.callbacks import History, MetricsListener
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
 from lesion_dynamics.segmenter.fit import fit, is_first_process, load_weights, write_weights
@@ -170,6 +172,7 @@ def _register(
     folder = plan.run_folder / VERSION_FOLDER
     (folder / NUMBER_FILE).unlink(missing_ok=True)
     write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    write_text(folder / MODEL_CARD_FILE, model_card(manifest))
     register(store, run_id=tracked.run_id, folder=folder)
     return publish(folder, settings.output)
 
@@ -207,7 +210,12 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
 
 def _lineage(plan: TrainingPlan) -> dict[str, Any]:
     root = Path.cwd()
-    return {"git": git_state(root), "data": data_state(root), "cohort": plan.cohort.name}
+    return {
+        "git": git_state(root),
+        "data": data_state(root),
+        "cohort": plan.cohort.name,
+        "machine": machine(),
+    }
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,9 +8,8 @@ from typing import Final
 
 from lesion_dynamics.atomic_files import write_bytes
 from lesion_dynamics.model_version import (
-    MANIFEST_FILE,
     NUMBER_FILE,
-    WEIGHTS_FILE,
+    REGISTERED_FILES,
     ModelVersion,
     load_model_version,
 )
@@ -25,8 +24,11 @@ def publish(folder: Path, output: Path) -> ModelVersion:
     The number goes first and comes back last: a folder without one is never taken for whole.
     """
     (output / NUMBER_FILE).unlink(missing_ok=True)
-    for name in (WEIGHTS_FILE, MANIFEST_FILE, NUMBER_FILE):
-        write_bytes(output / name, (folder / name).read_bytes())
+    for name in (*REGISTERED_FILES, NUMBER_FILE):
+        if (folder / name).is_file():
+            write_bytes(output / name, (folder / name).read_bytes())
+        else:
+            (output / name).unlink(missing_ok=True)
     return load_model_version(output)
 
 

@@ -1,0 +1,1 @@
+"""Where outputs come from: written by the workflows, and told as a chain."""

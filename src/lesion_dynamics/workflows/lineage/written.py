@@ -1,0 +1,87 @@
+"""The lineage that inference and analysis leave in their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
+from lesion_dynamics.longitudinal.measurements import FILE_NAME
+from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.records.lineage_file import (
+    LINEAGE_FILE,
+    of_model_version,
+    read_lineage,
+    write_lineage,
+)
+from lesion_dynamics.records.outside_version import read_outside_version
+
+INFERENCE_SOURCE = (
+    "cohort", "imaging", "lesions", "preprocessing", "quality", "records/derivatives", "segmenter",
+)  # fmt: skip
+ANALYSIS_SOURCE = (
+    "cohort", "longitudinal", "report", "workflows/analysis", "workflows/analysis_inputs",
+    "workflows/analysis_outputs", "workflows/analysis_text",
+)  # fmt: skip
+
+
+def write_inference_lineage(
+    folder: Path,
+    version: ModelVersion,
+    *,
+    input_hashes: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """``lineage.json`` of a derivatives folder.
+
+    input_hashes : of every scan, as its sidecar has them; one hash over all is kept here.
+    """
+    write_lineage(
+        folder,
+        command="infer.py",
+        source=INFERENCE_SOURCE,
+        inputs={"scans": len(input_hashes), "scans_sha256": hash_of_content(dict(input_hashes))},
+        settings=settings,
+        model_versions={version.label: of_model_version(version)},
+        outputs={FILE_NAME: folder / FILE_NAME},
+    )
+
+
+def write_analysis_lineage(
+    folder: Path,
+    *,
+    measurements: Mapping[str, Path],
+    inputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+    outputs: Mapping[str, Path],
+) -> None:
+    """``lineage.json`` of a results folder: with that of every folder of measurements in it.
+
+    measurements : path of each table, by the name it has in ``inputs``.
+    """
+    versions: dict[str, Any] = {}
+    made: dict[str, Any] = {}
+    for name, path in measurements.items():
+        said = read_lineage(path.parent) if path.name == FILE_NAME else None
+        if said is not None:
+            versions |= said["record"]["model_versions"]
+            made[name] = {
+                "lineage_sha256": hash_of_file(path.with_name(LINEAGE_FILE)),
+                "inputs": said["record"]["inputs"],
+                "source_sha256": said["record"]["source_sha256"],
+                "made_on": said["made_on"],
+            }
+            continue
+        outside = read_outside_version(path.parent)
+        if outside is not None:
+            versions[outside.label] = {"tool": outside.tool, "tool_version": outside.tool_version}
+    write_lineage(
+        folder,
+        command="analyze.py",
+        source=ANALYSIS_SOURCE,
+        inputs={"sha256": dict(inputs), "derivatives": made},
+        settings=settings,
+        model_versions=versions,
+        outputs=outputs,
+    )

@@ -1,0 +1,1 @@
+"""Model versions between registry, archive and people: served, carried, compared, promoted."""

@@ -1,0 +1,148 @@
+"""One command: inference with the new version, and the study over all, only where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.conftest import composed
+from tests.workflows.analysis_cohort import make_study, small_study
+from tests.workflows.releases.tiny_version import make_version
+
+from lesion_dynamics.cohort.cohort import Exclusion
+from lesion_dynamics.errors import ScanError
+from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.release import ReleaseSettings
+from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.workflows import analysis
+from lesion_dynamics.workflows.inference import InferenceResult
+from lesion_dynamics.workflows.lineage.written import write_inference_lineage
+from lesion_dynamics.workflows.releases import release
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The tables of two versions; an inference that measures 0.7 of the truth, without images."""
+    root = make_study(tmp_path_factory.mktemp("release"))
+    (root / "derivatives").rename(root / "tiny")
+    (root / "derivatives").mkdir()
+    (root / "tiny").rename(root / "derivatives" / "tiny")
+    version = make_version(root / "version", name="segmenter", number=3)
+    done: set[Path] = set()
+
+    def infer(settings: InferSettings) -> InferenceResult:
+        folder = settings.output / settings.cohort.name / "segmenter-v3"
+        true = pd.read_csv(root / "truth.tsv", sep="\t")
+        volumes = (true["lesion_volume_mm3"] * 0.7).round(3)
+        folder.mkdir(exist_ok=True)
+        table = true.assign(model_version="segmenter/3", lesion_volume_mm3=volumes)
+        file = folder / "lesion_measurements.tsv"
+        table.to_csv(file, sep="\t", index=False, na_rep="n/a")
+        write_inference_lineage(folder, version, input_hashes={}, settings={})
+        new = folder not in done
+        done.add(folder)
+        return InferenceResult(folder, file, len(table) * new, len(table) * (not new), ())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(release.inference, "run", infer)
+        yield root
+
+
+def short_study() -> dict[str, Any]:
+    values: dict[str, Any] = small_study()
+    values["bootstrap_draws"] = 100
+    values["robustness"].update(leave_one_out=False, extremes_left_out=0.0, washout_days=[])
+    values["measurement_error"].update(bootstrap_draws=100)
+    return values
+
+
+def settings(root: Path, **changed: Any) -> ReleaseSettings:
+    values: dict[str, Any] = {
+        **composed("release"),
+        "cohort": {
+            "name": "tiny", "layout": "bids", "root": root / "data", "truth": root / "truth.tsv",
+        },
+        "model_version": str(root / "version"),
+        "study": short_study(),
+        "derivatives": root / "derivatives",
+        "output": root / "results",
+        **changed,
+    }  # fmt: skip
+    return validated(ReleaseSettings, values)
+
+
+def test_a_new_version_joins_the_study_and_nothing_is_done_twice(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = release.run(settings(place))
+    scans = len(pd.read_csv(place / "truth.tsv", sep="\t"))
+    assert (done.model_version, done.segmented, done.kept) == ("segmenter/3", scans, 0)
+    assert done.analysed
+    verdicts = pd.read_csv(place / "results" / "verdicts.tsv", sep="\t")
+    pairs = set(zip(verdicts["reference"], verdicts["model_version"], strict=True))
+    assert ("segmenter/2", "segmenter/3") in pairs
+    before = (place / "results" / "lineage.json").read_bytes()
+
+    def refuse(_settings: object) -> None:
+        raise AssertionError("the study is up to date")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(analysis, "run", refuse)
+        again = release.run(settings(place))
+    assert (again.segmented, again.kept, again.analysed) == (0, scans, False)
+    assert (place / "results" / "lineage.json").read_bytes() == before
+
+
+def test_what_the_study_depends_on_makes_it_anew(place: Path) -> None:
+    wanted = release._analysis(settings(place))
+
+    def current() -> bool:
+        return release.is_current(release.read_inputs(wanted), wanted)
+
+    assert current()
+    shorter = release._analysis(settings(place, study={**short_study(), "washout_days": 30}))
+    assert not release.is_current(release.read_inputs(shorter), shorter)
+    table = place / "results" / "verdicts.tsv"
+    whole = table.read_bytes()
+    table.write_bytes(whole + b"x")
+    assert not current()
+    table.write_bytes(whole)
+    assert current()
+    measured = place / "derivatives" / "tiny" / "segmenter-v1" / "lesion_measurements.tsv"
+    measured.write_text(
+        measured.read_text(encoding="utf-8").replace("segmenter/1", "segmenter/9"), "utf-8"
+    )
+    assert not current()
+
+
+def test_failed_scans_are_said_after_the_study_is_made(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = release.inference.run
+
+    def with_failure(given: InferSettings) -> InferenceResult:
+        own = infer(given)
+        failure = Exclusion("sub-ms0", "ses-01", "broken", failed=True)
+        return InferenceResult(own.folder, own.measurements, own.done, own.kept, (failure,))
+
+    monkeypatch.setattr(release.inference, "run", with_failure)
+    analysed: list[Path] = []
+    monkeypatch.setattr(analysis, "run", lambda given: analysed.append(given.output))
+    with pytest.raises(ScanError, match="1 scan"):
+        release.run(settings(place, output=place / "other"))
+    assert analysed == [place / "other"]
+
+
+def test_the_inference_is_told_what_the_release_is_told(place: Path) -> None:
+    own = settings(place, mni="affine", cache={"folder": None, "largest_gb": 2.0},
+                   executor={"processes": 3, "threads_per_process": 2})  # fmt: skip
+    told = release._inference(own, "segmenter/3")
+    for name in ("cohort", "executor", "tracking", "mni", "cache", "quality"):
+        assert getattr(told, name) == getattr(own, name), name
+    assert (told.model_version, told.output) == (str(place / "version"), place / "derivatives")
+    # A name that may move is handed on as the number that it was resolved to.
+    alias = settings(place, model_version="segmenter@candidate")
+    assert release._inference(alias, "segmenter/3").model_version == "segmenter/3"
