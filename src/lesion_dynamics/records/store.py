@@ -19,6 +19,14 @@ from lesion_dynamics.errors import OutputError
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 _LOCK_FILE = "initialising.lock"
+_MLFLOW_DEFAULTS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow's own are 120 s and 7 tries; what cannot be sent waits in the spool instead.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # Neither the host nor the user belongs into a record that others read.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +39,29 @@ class Store:
 
 
 def open_store(settings: TrackingSettings) -> Store:
+    """`connect`, and deliver what earlier runs could not.
+
+    Raises
+    ------
+    OutputError : the store's folder cannot be written, or the server does not answer.
+    """
+    # Not at the top: deliveries open the store themselves.
+    from lesion_dynamics.records.spool.pending import deliver_pending
+
+    store = connect(settings)
+    deliver_pending(settings, store)
+    return store
+
+
+def connect(settings: TrackingSettings) -> Store:
     """Open the store, and make its tables and the experiment if they are not there.
 
     Raises
     ------
-    OutputError : the store's folder cannot be written.
+    OutputError : the store's folder cannot be written, or the server does not answer.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name, value in _MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
     # MLflow reports its migrations line by line; they are of no use to anybody here.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -45,7 +69,7 @@ def open_store(settings: TrackingSettings) -> Store:
         client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
         try:
             experiment_id = _experiment(client, settings.experiment, None)
-        except MlflowException as error:
+        except (MlflowException, OSError) as error:
             raise OutputError(
                 f"the tracking server does not answer ({str(error).splitlines()[0][:120]})",
                 where="tracking.uri",

@@ -21,9 +21,8 @@ from lesion_dynamics.model_version import (
     ModelVersion,
 )
 from lesion_dynamics.records.lineage import data_state, environment, git_state
-from lesion_dynamics.records.registry import register
-from lesion_dynamics.records.store import Store, open_store
-from lesion_dynamics.records.training_run import PARENT_TAG, TrainingRun
+from lesion_dynamics.records.spooled_run import SpooledRun
+from lesion_dynamics.records.training_run import PARENT_TAG
 from lesion_dynamics.segmenter.callbacks import History, MetricsListener
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
 from lesion_dynamics.segmenter.fit import fit, is_first_process, load_weights, write_weights
@@ -34,7 +33,12 @@ from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.training_evaluation import evaluate
 from lesion_dynamics.workflows.training_heads import synthetic_source
 from lesion_dynamics.workflows.training_plan import TrainingPlan
-from lesion_dynamics.workflows.training_version import VERSION_FOLDER, publish
+from lesion_dynamics.workflows.training_version import (
+    UNREGISTERED,
+    VERSION_FOLDER,
+    await_number,
+    publish,
+)
 
 _LOG = logging.getLogger(__name__)
 _STATE_FILE = "run.json"
@@ -57,8 +61,7 @@ def train_and_register(
     if not is_first_process():
         _fit(plan, prepared, heads, settings, listener=lambda _metrics, _step: None)
         raise SystemExit(0)
-    store = open_store(settings.tracking)
-    tracked = _start_or_resume(store, plan, settings)
+    tracked = _start_or_resume(plan, settings)
 
     def listener(metrics: Mapping[str, float], step: int) -> None:
         tracked.log_metrics(metrics, step=step)
@@ -66,22 +69,37 @@ def train_and_register(
     try:
         module, history = _fit(plan, prepared, heads, settings, listener=listener)
         manifest = _evaluate(module, history, plan, settings, tracked)
-        version = _register(manifest, plan, settings, store, tracked)
+        version = _register(manifest, plan, settings, tracked)
+        tracked.finish()
     except KeyboardInterrupt:
+        tracked.interrupt()
         raise
     except BaseException:
         tracked.fail()
         raise
-    tracked.finish()
-    _LOG.info("registered %s in %s", version.label, settings.output)
+    finally:
+        tracked.close()
+        _remember(tracked, plan)
+    if version.number == UNREGISTERED:
+        _LOG.warning(
+            "the model version lies in %s and can be used from there; it has no number yet",
+            settings.output,
+        )
+    else:
+        _LOG.info("registered %s in %s", version.label, settings.output)
     return version
 
 
-def _start_or_resume(store: Store, plan: TrainingPlan, settings: TrainSettings) -> TrainingRun:
+def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
     state_file = plan.run_folder / _STATE_FILE
     if state_file.is_file():
-        run_id = json.loads(state_file.read_text(encoding="utf-8"))["mlflow_run_id"]
-        resumed = TrainingRun.resume(store, run_id)
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+        resumed = SpooledRun.resume(
+            settings.tracking,
+            spool_id=state.get("spool_id", state["key"][:32]),
+            run_id=state["mlflow_run_id"],
+            name=plan.run_folder.name,
+        )
         if resumed is not None:
             _LOG.info("going on with the interrupted training %s", plan.run_folder.name)
             if settings.parent_run is not None:
@@ -95,7 +113,8 @@ def _start_or_resume(store: Store, plan: TrainingPlan, settings: TrainSettings) 
         tags[PARENT_TAG] = settings.parent_run
     if settings.folds > 1:
         tags["fold"] = f"{settings.fold} of {settings.folds}"
-    tracked = TrainingRun.start(store, name=plan.run_folder.name, tags=tags)
+    tracked = SpooledRun.start(settings.tracking, name=plan.run_folder.name, tags=tags)
+    _remember(tracked, plan)
     # The server's address may carry a password.
     configuration = settings.model_dump(mode="json", exclude={"tracking": {"uri"}})
     tracked.log_settings(_flattened(configuration))
@@ -105,8 +124,13 @@ def _start_or_resume(store: Store, plan: TrainingPlan, settings: TrainSettings) 
     tracked.log_json(
         {"training": plan.split.training, "validation": plan.split.validation}, "split.json"
     )
-    write_json(state_file, {"mlflow_run_id": tracked.run_id, "key": plan.key})
     return tracked
+
+
+def _remember(tracked: SpooledRun, plan: TrainingPlan) -> None:
+    """Which run this training is, for the day when it goes on."""
+    state = {"spool_id": tracked.spool_id, "mlflow_run_id": tracked.run_id, "key": plan.key}
+    write_json(plan.run_folder / _STATE_FILE, state)
 
 
 def _fit(
@@ -139,7 +163,7 @@ def _evaluate(
     history: History,
     plan: TrainingPlan,
     settings: TrainSettings,
-    tracked: TrainingRun,
+    tracked: SpooledRun,
 ) -> Manifest:
     segmenter = Segmenter(
         module.network,
@@ -164,13 +188,13 @@ def _register(
     manifest: Manifest,
     plan: TrainingPlan,
     settings: TrainSettings,
-    store: Store,
-    tracked: TrainingRun,
+    tracked: SpooledRun,
 ) -> ModelVersion:
     folder = plan.run_folder / VERSION_FOLDER
     (folder / NUMBER_FILE).unlink(missing_ok=True)
     write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
-    register(store, run_id=tracked.run_id, folder=folder)
+    await_number(folder, name=manifest.name)
+    tracked.register(folder, number_to=[folder, settings.output])
     return publish(folder, settings.output)
 
 
