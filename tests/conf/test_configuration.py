@@ -15,6 +15,7 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
+from lesion_dynamics.settings.deliver import DeliverSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
@@ -28,6 +29,7 @@ ROOTS: dict[str, type[Strict]] = {
     "infer": InferSettings,
     "analyze": AnalyzeSettings,
     "check": CheckSettings,
+    "deliver": DeliverSettings,
     "quality": QualityPicturesSettings,
     "register_masks": RegisterMasksSettings,
     "search": SearchSettings,

@@ -15,6 +15,7 @@ from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError
 
 COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
+    "deliver": "send what the tracking server could not take during an outage",
     "import": "turn a public dataset in its own layout into a cohort manifest",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",

@@ -82,7 +82,7 @@ class SpooledRun:
         if there:
             journal.open(journal.header())
         else:
-            journal.open(_header(settings, name, {}))
+            journal.open({**_header(settings, name, {}), "adopted": True})
             journal.acknowledge({"offset": 0, "run_id": run_id, "number": None})
         journal.append(END, {"status": "RUNNING", "time_ms": get_current_time_millis()})
         return cls(journal, settings)

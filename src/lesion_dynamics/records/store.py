@@ -24,7 +24,7 @@ _MLFLOW_DEFAULTS = {
     # MLflow's own are 120 s and 7 tries; what cannot be sent waits in the spool instead.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    # Neither the host nor the user belongs into a record that others read.
+    # Nothing leaves the hospital.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
@@ -65,6 +65,8 @@ def connect(settings: TrackingSettings) -> Store:
     # MLflow reports its migrations line by line; they are of no use to anybody here.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Whether a try failed is said once, in our words.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     if settings.uri is not None:
         client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
         try:

@@ -43,6 +43,8 @@ class Delivery:
         self._store: Store | None = None
         self._done = journal.delivered()
         self._unsure = True
+        # A journal that was begun anew for an old run does not know what the run holds.
+        self._adopted = bool(journal.header().get("adopted"))
 
     @property
     def offset(self) -> int:
@@ -107,7 +109,7 @@ class Delivery:
 
     def _send_metrics(self, store: Store, run_id: str, entries: list[dict[str, Any]]) -> None:
         metrics = [_metric(one, entry) for entry in entries for one in entry["values"]]
-        if self._unsure:
+        if self._unsure or self._adopted:
             metrics = _not_in(store, run_id, metrics)
         if metrics:
             store.client.log_batch(run_id, metrics)
