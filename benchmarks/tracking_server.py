@@ -57,11 +57,13 @@ class TrackingServer:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
-                    *("--port", str(self.port), "--backend-store-uri", backend),
-                    *("--artifacts-destination", artifacts, "--workers", "1"),
+                    *("--port", str(self.port), "--artifacts-destination", artifacts),
+                    *("--workers", "1"),
                 ],
                 cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
-                env=os.environ | _VARIABLES | self.variables,
+                # The address may hold a password: not among the arguments, which all can see.
+                env=os.environ | _VARIABLES | self.variables
+                | {"MLFLOW_BACKEND_STORE_URI": backend},
             )  # fmt: skip
         wait_for(f"{self.uri}/health", self._process)
 
