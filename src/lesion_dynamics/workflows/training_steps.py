@@ -30,6 +30,7 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.workflows.training_data import data_tags
 from lesion_dynamics.workflows.training_evaluation import evaluate
 from lesion_dynamics.workflows.training_heads import synthetic_source
 from lesion_dynamics.workflows.training_plan import TrainingPlan
@@ -106,7 +107,8 @@ def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
                 resumed.tag(PARENT_TAG, settings.parent_run)
             return resumed
     lineage = _lineage(plan)
-    tags = {"training_key": plan.key, "git_commit": str(lineage["git"]["commit"])}
+    tags, dataset = data_tags(plan, settings.cohort.root)
+    tags |= {"training_key": plan.key, "git_commit": str(lineage["git"]["commit"])}
     if plan.initial is not None:
         tags["initial_model_version"] = plan.initial.label
     if settings.parent_run is not None:
@@ -118,6 +120,7 @@ def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
     # The server's address may carry a password.
     configuration = settings.model_dump(mode="json", exclude={"tracking": {"uri"}})
     tracked.log_settings(_flattened(configuration))
+    tracked.log_dataset(dataset)
     tracked.log_json(configuration, "configuration.json")
     tracked.log_json(lineage, "lineage.json")
     tracked.log_json(environment(), "environment.json")
