@@ -36,6 +36,8 @@ from lesion_dynamics.settings.tracking import TrackingSettings
 logger = logging.getLogger("server_stack")
 WRITERS, STEPS = 4, 50
 BUCKET = "lesion-dynamics"
+DRIVER = "+psycopg2://"
+"""SQLAlchemy 2.1 takes psycopg 3 where nothing is said."""
 
 
 def postgres_programs() -> Path | None:
@@ -198,7 +200,7 @@ def main() -> int:
             s3_server(place / "s3") as s3,
         ):
             server = TrackingServer(
-                place / "server", backend=database, artifacts=f"s3://{BUCKET}",
+                place / "server", backend=database.replace("://", DRIVER, 1), artifacts=f"s3://{BUCKET}",
                 variables={"MLFLOW_S3_ENDPOINT_URL": s3},
             )  # fmt: skip
             try:

@@ -110,8 +110,8 @@ def touch(place: Path) -> str:
     image = nib.load(path)
     values = np.asarray(image.dataobj)
     noise = np.random.default_rng(1).normal(0, 0.01 * values.std(), values.shape)
-    changed = nib.Nifti1Image((values + noise).astype(values.dtype), image.affine, image.header)
-    nib.save(changed, path)
+    changed = (values + noise * (values > 0)).astype(values.dtype)  # outside the head stays 0
+    nib.save(nib.Nifti1Image(changed, image.affine, image.header), path)
     return path.name.split("_")[0]
 
 

@@ -65,7 +65,11 @@ class TrackingServer:
                 env=os.environ | _VARIABLES | self.variables
                 | {"MLFLOW_BACKEND_STORE_URI": backend},
             )  # fmt: skip
-        wait_for(f"{self.uri}/health", self._process)
+        try:
+            wait_for(f"{self.uri}/health", self._process)
+        except SystemExit as error:
+            said = (self.folder / "server.log").read_text(errors="replace")
+            raise SystemExit(f"{error}: {said[-2000:]}") from None
 
     def kill(self) -> None:
         """End it and its workers with SIGKILL, as a crash would."""

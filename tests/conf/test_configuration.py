@@ -15,6 +15,11 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
+from lesion_dynamics.settings.corrections import (
+    LayOutCorrectionsSettings,
+    RankScansSettings,
+    TakeCorrectionsSettings,
+)
 from lesion_dynamics.settings.deliver import DeliverSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
@@ -31,8 +36,11 @@ ROOTS: dict[str, type[Strict]] = {
     "check": CheckSettings,
     "deliver": DeliverSettings,
     "quality": QualityPicturesSettings,
+    "lay_out_corrections": LayOutCorrectionsSettings,
+    "rank_scans": RankScansSettings,
     "register_masks": RegisterMasksSettings,
     "search": SearchSettings,
+    "take_corrections": TakeCorrectionsSettings,
 }
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],
@@ -44,6 +52,9 @@ ELSEWHERE = {
 
 REQUIRED = {
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
+    "lay_out_corrections": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+    "rank_scans": ["derivatives=[derivatives/study/lesion-segmenter-v1]"],
+    "take_corrections": ["corrected_by=rater1"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
 }
 """What a command demands whatever the group, with an example of it."""

@@ -17,12 +17,21 @@ COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
     "deliver": "send what the tracking server could not take during an outage",
     "import": "turn a public dataset in its own layout into a cohort manifest",
+    "lay-out-corrections": "lay doubtful scans and their masks out for a mask editor",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
+    "rank-scans": "say which scans of an inference a person should look at first",
     "register-masks": "measure lesion masks of another tool as a version of their own",
+    "take-corrections": "take corrected masks back as reference masks of the cohort",
 }
 """What each command does."""
 
-MODULES: Mapping[str, str] = {"import": "import_dataset", "register-masks": "register_masks"}
+MODULES: Mapping[str, str] = {
+    "import": "import_dataset",
+    "lay-out-corrections": "lay_out_corrections",
+    "rank-scans": "rank_scans",
+    "register-masks": "register_masks",
+    "take-corrections": "take_corrections",
+}
 """Module of a command whose name no module can have; the others are called as their module."""
 
 

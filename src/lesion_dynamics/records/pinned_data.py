@@ -27,11 +27,13 @@ class CohortPin:
     """The DVC file that pins a cohort, and whether the cohort is still what it pins.
 
     md5 : of the pinned bytes. path : of the pinned folder beside the file; never absolute.
+    file : the DVC file.
     """
 
     state: PinnedState
     md5: str | None = None
     path: str | None = None
+    file: Path | None = None
 
 
 def pin_of_cohort(cohort_root: Path) -> CohortPin:
@@ -51,8 +53,21 @@ def pin_of_cohort(cohort_root: Path) -> CohortPin:
                 said = (error.stderr or "dvc failed").strip().splitlines()[-1]
                 _LOG.warning("data: dvc could not compare them with %s: %s", file.name, said)
                 return CohortPin("not pinned")
-            return CohortPin(state, pinned.get("md5"), pinned.get("path"))
+            return CohortPin(state, pinned.get("md5"), pinned.get("path"), file)
     return CohortPin("not pinned")
+
+
+def record_new_state(folder: Path) -> str:
+    """Let the DVC file that pins ``folder`` pin what lies there now; what was done, as words.
+
+    The commit to git is left to the user: what else belongs into it is theirs to know.
+    """
+    pin = pin_of_cohort(folder)
+    if pin.file is None:
+        return "no DVC file pins this folder (dvc add records its state)"
+    _dvc(pin.file.parent, "commit", "--force", "--quiet", pin.file.name)
+    now = yaml.safe_load(pin.file.read_text(encoding="utf-8"))["outs"][0]["md5"]
+    return f"{pin.file.name} now pins them ({now}); commit it to git"
 
 
 def pinned_state(root: Path, file: str = DATA_FILE) -> PinnedState:
