@@ -134,7 +134,8 @@ def edit(path: Path, *, grid: str = "kept") -> np.ndarray:
     image = nib.load(path)
     voxels = np.asarray(image.dataobj).astype(np.float32) * 3
     voxels[1:4, 1:4, 1:4] = 3
-    affine = image.affine + (np.eye(4)[:, [3]] * 0.5 if grid == "shifted" else 0)
+    affine = image.affine.copy()
+    affine[0, 3] += 0.5 if grid == "shifted" else 0
     if grid == "cropped":
         voxels = voxels[1:]
     if grid == "not binary":

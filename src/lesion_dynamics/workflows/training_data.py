@@ -31,7 +31,7 @@ def data_tags(plan: TrainingPlan, cohort_root: Path) -> tuple[dict[str, str], Ma
             pin.path,
             pin.state,
         )
-    tags = {"data_state": pin.state}
+    tags: dict[str, str] = {"data_state": pin.state}
     if pin.md5 is not None:
         tags["data_dvc_md5"] = pin.md5
     return tags, _dataset(plan, pin)

@@ -78,7 +78,10 @@ def _flags(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
     if not path.is_file():
         return {}
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    return {(row["participant_id"], row["session_id"]): row for row in table.to_dict("records")}
+    return {
+        (row["participant_id"], row["session_id"]): {str(name): row[name] for name in row}
+        for row in table.to_dict("records")
+    }
 
 
 def _row(
