@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import platform
 import shutil
 import socket
@@ -120,6 +121,9 @@ def test_the_password_of_an_address_stays_in_it(
 ) -> None:
     """A server that does not answer: what waits for it, and what the log says of it."""
     caplog.set_level("INFO")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "")  # both are restored after the test
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "")
+    del os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]
     settings = TrackingSettings(
         folder=tmp_path / "tracking",
         uri=f"http://anna:{MARK}@127.0.0.1:9",
@@ -133,5 +137,7 @@ def test_the_password_of_an_address_stays_in_it(
     run._patience = 0.5
     run.close()
     assert "the store does not answer" in caplog.text
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "anna"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == MARK
     assert MARK not in caplog.text
     assert not found_in(tmp_path)

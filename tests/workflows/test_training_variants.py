@@ -22,7 +22,7 @@ from lesion_dynamics.records.registry import resolve
 from lesion_dynamics.records.store import open_store
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.workflows.training import run
-from lesion_dynamics.workflows.training_data import data_tags
+from lesion_dynamics.workflows.training_data import data_tags, dataset_of
 from lesion_dynamics.workflows.training_plan import plan_training
 from lesion_dynamics.workflows.training_version import registered_run
 
@@ -112,20 +112,21 @@ def test_a_training_on_modified_data_says_so_and_tags_the_run(
 ) -> None:
     """As DVC sees it: the pin of a folder, one byte of a file in it changed."""
     plan = plan_training(trained[0].training())
-    tags, dataset = data_tags(plan, plan.scans[0].images["FLAIR"].parents[3])
-    assert (tags, dataset["source_type"]) == ({"data_state": "not pinned"}, "local")
+    unpinned = plan.scans[0].images["FLAIR"].parents[3]
+    assert data_tags(unpinned) == {"data_state": "not pinned"}
+    assert dataset_of(plan, unpinned)["source_type"] == "local"
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (tmp_path / "data/study").mkdir(parents=True)
     (tmp_path / "data/study/scan").write_bytes(b"brain")
     for arguments in (["init", "-q"], ["add", "-q", "data"]):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=tmp_path, check=True)
-    tags, dataset = data_tags(plan, tmp_path / "data/study")
+    dataset = dataset_of(plan, tmp_path / "data/study")
     pinned = yaml.safe_load((tmp_path / "data.dvc").read_text())["outs"][0]["md5"]
-    assert tags == {"data_state": "same", "data_dvc_md5": pinned}
+    assert data_tags(tmp_path / "data/study") == {"data_state": "same", "data_dvc_md5": pinned}
     assert json.loads(dataset["source"])["md5"] == pinned
     assert not caplog.text
     (tmp_path / "data/study/scan").write_bytes(b"brain with another byte")
-    assert data_tags(plan, tmp_path / "data/study")[0]["data_state"] == "modified"
+    assert data_tags(tmp_path / "data/study")["data_state"] == "modified"
     assert "cannot be repeated from its record" in caplog.text
 
 

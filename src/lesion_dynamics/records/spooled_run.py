@@ -49,8 +49,17 @@ class SpooledRun:
         self._sender = Sender(journal, partial(connect, settings))
 
     @classmethod
-    def start(cls, settings: TrackingSettings, *, name: str, tags: Mapping[str, str]) -> SpooledRun:
+    def start(
+        cls,
+        settings: TrackingSettings,
+        *,
+        name: str,
+        tags: Mapping[str, str],
+        spool_id: str | None = None,
+    ) -> SpooledRun:
         """A new run.
+
+        spool_id : of `new_spool_id`, where it is to be written down before the run begins.
 
         Raises
         ------
@@ -59,7 +68,7 @@ class SpooledRun:
         require_writable_folder(settings.folder.resolve())
         if settings.uri is None:
             connect(settings)  # a store of one's own that cannot be opened is the user's to mend
-        journal = Journal(spool_folder(settings) / uuid.uuid4().hex)
+        journal = Journal(spool_folder(settings) / (spool_id or new_spool_id()))
         journal.open(_header(settings, name, tags))
         journal.append(END, {"status": "RUNNING", "time_ms": get_current_time_millis()})
         return cls(journal, settings)
@@ -203,6 +212,11 @@ class SpooledRun:
             call()
         except (OutputError, OSError) as error:
             _LOG.warning("tracking: not recorded (%s)", str(error).splitlines()[0])
+
+
+def new_spool_id() -> str:
+    """A name for a run that no other has."""
+    return uuid.uuid4().hex
 
 
 def _header(settings: TrackingSettings, name: str, tags: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
-from lesion_dynamics.records.pinned_data import CohortPin, pin_of_cohort
+from lesion_dynamics.records.pinned_data import pin_of_cohort
 from lesion_dynamics.workflows.training_plan import TrainingPlan
 
 _LOG = logging.getLogger(__name__)
@@ -17,8 +17,8 @@ _DIGEST_LENGTH = 32
 _MODIFIED = ("modified", "deleted")
 
 
-def data_tags(plan: TrainingPlan, cohort_root: Path) -> tuple[dict[str, str], Mapping[str, str]]:
-    """Tags of the run, and its MLflow dataset.
+def data_tags(cohort_root: Path) -> dict[str, str]:
+    """Tags of the run about its data's state.
 
     A cohort that is not what its DVC file pins is said in the log: such a training cannot be
     repeated from the recorded hash.
@@ -34,11 +34,12 @@ def data_tags(plan: TrainingPlan, cohort_root: Path) -> tuple[dict[str, str], Ma
     tags: dict[str, str] = {"data_state": pin.state}
     if pin.md5 is not None:
         tags["data_dvc_md5"] = pin.md5
-    return tags, _dataset(plan, pin)
+    return tags
 
 
-def _dataset(plan: TrainingPlan, pin: CohortPin) -> Mapping[str, str]:
-    """Name, digest and source: the digest is of the bytes that were read, pinned or not."""
+def dataset_of(plan: TrainingPlan, cohort_root: Path) -> Mapping[str, str]:
+    """The run's MLflow dataset; its digest is of the bytes that were read, pinned or not."""
+    pin = pin_of_cohort(cohort_root)
     files = {
         " ".join(scan.key): {name: hash_of_file(path) for name, path in scan.input_files.items()}
         | ({"reference": hash_of_file(scan.reference_mask)} if scan.reference_mask else {})

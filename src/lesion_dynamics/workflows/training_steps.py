@@ -21,7 +21,7 @@ from lesion_dynamics.model_version import (
     ModelVersion,
 )
 from lesion_dynamics.records.lineage import data_state, environment, git_state
-from lesion_dynamics.records.spooled_run import SpooledRun
+from lesion_dynamics.records.spooled_run import SpooledRun, new_spool_id
 from lesion_dynamics.records.training_run import PARENT_TAG
 from lesion_dynamics.segmenter.callbacks import History, MetricsListener
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
@@ -30,7 +30,7 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import TrainSettings
-from lesion_dynamics.workflows.training_data import data_tags
+from lesion_dynamics.workflows.training_data import data_tags, dataset_of
 from lesion_dynamics.workflows.training_evaluation import evaluate
 from lesion_dynamics.workflows.training_heads import synthetic_source
 from lesion_dynamics.workflows.training_plan import TrainingPlan
@@ -80,7 +80,7 @@ def train_and_register(
         raise
     finally:
         tracked.close()
-        _remember(tracked, plan)
+        _remember(plan, tracked.spool_id, run_id=tracked.run_id, described=True)
     if version.number == UNREGISTERED:
         _LOG.warning(
             "the model version lies in %s and can be used from there; it has no number yet",
@@ -105,34 +105,52 @@ def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
             _LOG.info("going on with the interrupted training %s", plan.run_folder.name)
             if settings.parent_run is not None:
                 resumed.tag(PARENT_TAG, settings.parent_run)
+            if not state.get("described", True):  # killed while it was being described
+                _describe(resumed, plan, settings)
             return resumed
-    lineage = _lineage(plan)
-    tags, dataset = data_tags(plan, settings.cohort.root)
-    tags |= {"training_key": plan.key, "git_commit": str(lineage["git"]["commit"])}
+    tags = {
+        "training_key": plan.key,
+        "git_commit": str(git_state(Path.cwd())["commit"]),
+        **data_tags(settings.cohort.root),
+    }
     if plan.initial is not None:
         tags["initial_model_version"] = plan.initial.label
     if settings.parent_run is not None:
         tags[PARENT_TAG] = settings.parent_run
     if settings.folds > 1:
         tags["fold"] = f"{settings.fold} of {settings.folds}"
-    tracked = SpooledRun.start(settings.tracking, name=plan.run_folder.name, tags=tags)
-    _remember(tracked, plan)
+    spool_id = new_spool_id()
+    _remember(plan, spool_id, run_id=None, described=False)
+    tracked = SpooledRun.start(
+        settings.tracking, name=plan.run_folder.name, tags=tags, spool_id=spool_id
+    )
+    _describe(tracked, plan, settings)
+    return tracked
+
+
+def _describe(tracked: SpooledRun, plan: TrainingPlan, settings: TrainSettings) -> None:
+    """Log what the training is; twice is as good as once."""
     # The server's address may carry a password.
     configuration = settings.model_dump(mode="json", exclude={"tracking": {"uri"}})
     tracked.log_settings(_flattened(configuration))
-    tracked.log_dataset(dataset)
+    tracked.log_dataset(dataset_of(plan, settings.cohort.root))
     tracked.log_json(configuration, "configuration.json")
-    tracked.log_json(lineage, "lineage.json")
+    tracked.log_json(_lineage(plan), "lineage.json")
     tracked.log_json(environment(), "environment.json")
     tracked.log_json(
         {"training": plan.split.training, "validation": plan.split.validation}, "split.json"
     )
-    return tracked
+    _remember(plan, tracked.spool_id, run_id=tracked.run_id, described=True)
 
 
-def _remember(tracked: SpooledRun, plan: TrainingPlan) -> None:
+def _remember(plan: TrainingPlan, spool_id: str, *, run_id: str | None, described: bool) -> None:
     """Which run this training is, for the day when it goes on."""
-    state = {"spool_id": tracked.spool_id, "mlflow_run_id": tracked.run_id, "key": plan.key}
+    state = {
+        "spool_id": spool_id,
+        "mlflow_run_id": run_id,
+        "described": described,
+        "key": plan.key,
+    }
     write_json(plan.run_folder / _STATE_FILE, state)
 
 

@@ -21,7 +21,7 @@ from lesion_dynamics.atomic_files import write_json
 from lesion_dynamics.errors import ModelVersionError, OutputError
 from lesion_dynamics.model_version import NUMBER_FILE, load_manifest
 from lesion_dynamics.records.spool.journal import END, Journal
-from lesion_dynamics.records.store import Store
+from lesion_dynamics.records.store import Store, first_line
 
 _LOG = logging.getLogger(__name__)
 SPOOL_TAG = "spool_id"
@@ -81,7 +81,7 @@ class Delivery:
             if not _is_refusal(error):
                 self._store = None
                 raise
-            _LOG.warning("tracking: refused for good (%s)", str(error).splitlines()[0][:200])
+            _LOG.warning("tracking: refused for good (%s)", first_line(error))
         except BaseException:
             self._unsure, self._store = True, None
             raise

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from lesion_dynamics.records.spool.delivery import Delivery
 from lesion_dynamics.records.spool.journal import END, HEADER_FILE, Journal
 from lesion_dynamics.records.spool.sender import lock_for_delivery
-from lesion_dynamics.records.store import Store
+from lesion_dynamics.records.store import Store, first_line
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 _LOG = logging.getLogger(__name__)
@@ -100,8 +100,7 @@ def _deliver(journal: Journal, store: Store) -> bool:
         while delivery.step():
             pass
     except Exception as error:  # noqa: BLE001  it is tried again at the next contact
-        said = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        _LOG.warning("tracking: %s waits on (%s)", journal.folder, said)
+        _LOG.warning("tracking: %s waits on (%s)", journal.folder, first_line(error))
         return False
     _LOG.info("tracking: delivered what waited of run %s", journal.header()["name"])
     _remove_if_finished(journal)

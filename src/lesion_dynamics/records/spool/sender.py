@@ -11,7 +11,7 @@ from typing import IO
 
 from lesion_dynamics.records.spool.delivery import Delivery
 from lesion_dynamics.records.spool.journal import Journal
-from lesion_dynamics.records.store import Store
+from lesion_dynamics.records.store import Store, first_line
 
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.5
@@ -84,7 +84,7 @@ class Sender:
                         "tracking: the store does not answer; the training goes on, and what is "
                         "to be recorded waits in %s (%s)",
                         self._journal.folder,
-                        (str(error).splitlines() or [type(error).__name__])[0][:120],
+                        first_line(error),
                     )
                 self._rest(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
