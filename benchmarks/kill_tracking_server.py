@@ -143,22 +143,29 @@ def main() -> int:
         place = Path(temporary)
         generate(PhantomSettings.of_variant("small", seed=11), place / "data", processes=2)
         servers = [TrackingServer(place / name) for name in ("server1", "server2")]
+        trainings: list[subprocess.Popen[bytes]] = []
         try:
             for server in servers:
                 server.start()
             begin = time.monotonic()
-            ended_well(start(place / "peace", servers[0].uri, given.epochs), place / "peace")
+            trainings.append(start(place / "peace", servers[0].uri, given.epochs))
+            ended_well(trainings[-1], place / "peace")
             whole = time.monotonic() - begin
             begin = time.monotonic()
-            training = start(place / "outage", servers[1].uri, given.epochs)
-            killed = outages(servers[1], training, kills=given.kills, whole=whole, seed=given.seed)
-            ended_well(training, place / "outage")
+            trainings.append(start(place / "outage", servers[1].uri, given.epochs))
+            killed = outages(
+                servers[1], trainings[-1], kills=given.kills, whole=whole, seed=given.seed
+            )
+            ended_well(trainings[-1], place / "outage")
             through = time.monotonic() - begin
             servers[1].kill()
             servers[1].start()
             deliver(place / "outage", servers[1].uri)
             peace, outage = (record_of(server.uri) for server in servers)
         finally:
+            for training in trainings:
+                training.kill()
+                training.wait()
             for server in servers:
                 server.kill()
     different = [part for part in peace if peace[part] != outage.get(part)]
