@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lesion_dynamics.cohort.splits import fold_of_participants, split_participants
+from lesion_dynamics.cohort.splits import (
+    Split,
+    extended_split,
+    fold_of_participants,
+    split_participants,
+)
 from lesion_dynamics.errors import CohortError
 
 
@@ -95,3 +100,35 @@ def test_more_folds_than_participants_are_refused() -> None:
     people = pd.DataFrame({"participant_id": ["sub-1", "sub-2"], "diagnosis": ["MS", "MS"]})
     with pytest.raises(CohortError, match=r"2 participant.* cannot be dealt to 3 folds"):
         fold_of_participants(people, folds=3, fold=1, seed=1)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(2, 12), st.integers(0, 12), st.integers(0, 8), st.integers(0, 8), st.integers(0, 9)
+)
+def test_a_cohort_that_grows_moves_nobody(ms, nmosd, more_ms, more_nmosd, seed):
+    before = split_participants(_participants(ms, nmosd), validation_fraction=0.3, seed=seed)
+    people = _participants(ms + more_ms, nmosd + more_nmosd)
+    after = extended_split(before, people, validation_fraction=0.3, seed=seed)
+    assert set(before.training) <= set(after.training)
+    assert set(before.validation) <= set(after.validation)
+    assert len(after.training) + len(after.validation) == len(people)
+    assert extended_split(after, people, validation_fraction=0.9, seed=seed + 1) == after
+    for letter, old, new in (("m", ms, more_ms), ("n", nmosd, more_nmosd)):
+        validating = sum(who.startswith(f"sub-{letter}") for who in after.validation)
+        wanted = int((old + new) * 0.3 + 0.5)
+        had = sum(who.startswith(f"sub-{letter}") for who in before.validation)
+        assert validating == min(max(wanted, had), had + new)
+
+
+def test_a_changed_diagnosis_moves_nobody_and_who_left_is_gone():
+    people = _participants(8, 4)
+    before = split_participants(people, validation_fraction=0.25, seed=1)
+    people.loc[people["participant_id"] == before.validation[0], "diagnosis"] = "MS lesion-free"
+    left = people[people["participant_id"] != before.training[0]]
+    after = extended_split(before, left, validation_fraction=0.25, seed=1)
+    assert after == Split(before.training[1:], before.validation)
+    with pytest.raises(CohortError, match="one side of this cohort empty"):
+        extended_split(
+            Split(("sub-x",), ("sub-y",)), people.head(1), validation_fraction=0.25, seed=1
+        )

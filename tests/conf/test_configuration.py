@@ -16,6 +16,12 @@ from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.doctor import DoctorSettings
+from lesion_dynamics.settings.corrections import (
+    LayOutCorrectionsSettings,
+    RankScansSettings,
+    TakeCorrectionsSettings,
+)
+from lesion_dynamics.settings.deliver import DeliverSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
 from lesion_dynamics.settings.lesion_maps import LesionMapsSettings
@@ -47,12 +53,17 @@ ROOTS: dict[str, type[Strict]] = {
     "rollback": RollbackSettings,
     "quality": QualityPicturesSettings,
     "measure_masks": MeasureMasksSettings,
+    "deliver": DeliverSettings,
+    "quality": QualityPicturesSettings,
+    "lay_out_corrections": LayOutCorrectionsSettings,
+    "rank_scans": RankScansSettings,
     "register_masks": RegisterMasksSettings,
     "rethreshold": RethresholdSettings,
     "repeatability": RepeatabilitySettings,
     "search": SearchSettings,
     "track": TrackSettings,
     "lesion_maps": LesionMapsSettings,
+    "take_corrections": TakeCorrectionsSettings,
 }
 ELSEWHERE = {
     "cohort/bids": ["cohort.root=/somewhere"],
@@ -71,6 +82,9 @@ REQUIRED = {
     "lineage": ["path=results/study/statistics.tsv"],
     "parity": ["first=lesion-segmenter/1", "second=lesion-segmenter/2"],
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
+    "lay_out_corrections": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+    "rank_scans": ["derivatives=[derivatives/study/lesion-segmenter-v1]"],
+    "take_corrections": ["corrected_by=rater1"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "track": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "lesion_maps": ["derivatives=derivatives/study/lesion-segmenter-v1"],

@@ -69,6 +69,9 @@ def test_a_training_ends_in_a_registered_version_without_a_pickle(
     assert {
         f"{name}.png" for name in ("validation_examples", "learning_curves", "reliability")
     } <= (pictures)
+    (learned_from,) = store.client.get_run(run_id).inputs.dataset_inputs
+    assert learned_from.dataset.name == "training"
+    assert len(learned_from.dataset.digest) == 32
     metrics = store.client.get_run(run_id).data.metrics
     assert {"final_mean_dice", "final_MS_mean_volume_difference_mm3"} <= set(metrics)
     assert version.manifest.validation["reliability"]

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
+import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from tests.conftest import Workplace
 
-from lesion_dynamics.errors import ModelVersionError, OutputError
-from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.errors import ModelVersionError
+from lesion_dynamics.model_version import ModelVersion, load_model_version
+from lesion_dynamics.records.registry import resolve
 from lesion_dynamics.records.store import open_store
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.workflows.training import run
+from lesion_dynamics.workflows.training_data import data_tags, dataset_of
 from lesion_dynamics.workflows.training_plan import plan_training
+from lesion_dynamics.workflows.training_version import registered_run
 
 FINE = ("initial_model_version=lesion-segmenter/1", "name=fine", "trainer.epochs=1")
 
@@ -74,21 +80,54 @@ def test_a_store_that_fails_during_the_training_loses_nothing(
     workplace: Workplace,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Metrics are lost with a warning; the version is trained, kept and registered later."""
+    """It ends with a model version that has no number yet; the next command delivers it all."""
 
     def unreachable(*_: Any, **__: Any) -> None:
         raise MlflowException("the server is down")
 
+    settings = workplace.training("tracking.wait_at_end_seconds=0")
     with monkeypatch.context() as patch:
-        for name in ("log_batch", "log_dict", "log_artifact", "create_registered_model"):
+        for name in ("create_run", "log_batch", "log_artifact", "create_registered_model"):
             patch.setattr(MlflowClient, name, unreachable)
-        with pytest.raises(OutputError, match="the training is done, but the registry"):
-            run(workplace.training())
+        first = run(settings)
+        assert first.label == "lesion-segmenter/0"
+        assert resolve(str(first.weights.parent), settings.tracking).label == first.label
     with monkeypatch.context() as patch:
         patch.setattr(LesionModule, "training_step", unreachable)
-        version = run(workplace.training())
+        version = run(settings)
     assert version.weights.read_bytes() == trained[1].weights.read_bytes()
     assert version.label == "lesion-segmenter/1"
+    assert load_model_version(workplace.folder / "models/lesion-segmenter").number == 1
+    store = open_store(settings.tracking)
+    (recorded,) = store.client.search_runs([store.experiment_id])
+    whole = open_store(trained[0].training().tracking)
+    undisturbed = whole.client.get_run(registered_run(trained[1].weights.parent) or "")
+    assert recorded.data.metrics == undisturbed.data.metrics
+    assert recorded.info.status == "FINISHED"
+    assert not list((workplace.folder / "tracking/spool").glob("*/header.json"))
+
+
+def test_a_training_on_modified_data_says_so_and_tags_the_run(
+    trained: tuple[Workplace, ModelVersion], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As DVC sees it: the pin of a folder, one byte of a file in it changed."""
+    plan = plan_training(trained[0].training())
+    unpinned = plan.scans[0].images["FLAIR"].parents[3]
+    assert data_tags(unpinned) == {"data_state": "not pinned"}
+    assert dataset_of(plan, unpinned)["source_type"] == "local"
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "data/study").mkdir(parents=True)
+    (tmp_path / "data/study/scan").write_bytes(b"brain")
+    for arguments in (["init", "-q"], ["add", "-q", "data"]):
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=tmp_path, check=True)
+    dataset = dataset_of(plan, tmp_path / "data/study")
+    pinned = yaml.safe_load((tmp_path / "data.dvc").read_text())["outs"][0]["md5"]
+    assert data_tags(tmp_path / "data/study") == {"data_state": "same", "data_dvc_md5": pinned}
+    assert json.loads(dataset["source"])["md5"] == pinned
+    assert not caplog.text
+    (tmp_path / "data/study/scan").write_bytes(b"brain with another byte")
+    assert data_tags(tmp_path / "data/study")["data_state"] == "modified"
+    assert "cannot be repeated from its record" in caplog.text
 
 
 def test_a_training_whose_output_was_overwritten_is_found_in_its_run_folder(

@@ -60,6 +60,39 @@ def split_participants(
     return Split(tuple(sorted(training)), tuple(sorted(validation)))
 
 
+def extended_split(
+    before: Split, participants: pd.DataFrame, *, validation_fraction: float, seed: int
+) -> Split:
+    """The split of a cohort that has grown: who had a side before keeps it.
+
+    Of the new participants of a diagnosis, ordered by a hash of seed and id, so many validate as
+    bring the diagnosis nearest to ``validation_fraction``; the others train. Those who have left
+    the cohort are left out.
+
+    Parameters and errors : as `split_participants`.
+    """
+    if participants["participant_id"].duplicated().any():
+        raise ValueError("a participant has two rows")
+    here = set(participants["participant_id"])
+    training = [who for who in before.training if who in here]
+    validation = [who for who in before.validation if who in here]
+    known = {*training, *validation}
+    for _, members in participants.groupby("diagnosis"):
+        everyone = set(members["participant_id"])
+        new = sorted(everyone - known, key=lambda who: _rank(who, seed))
+        wanted = math.floor(len(everyone) * validation_fraction + 0.5)
+        count = min(max(wanted - len(everyone & set(validation)), 0), len(new))
+        validation += new[:count]
+        training += new[count:]
+    if not validation or not training:
+        raise CohortError(
+            "the earlier split leaves one side of this cohort empty",
+            where="split_from",
+            remedy="Name a model version of this cohort, or leave split_from out.",
+        )
+    return Split(tuple(sorted(training)), tuple(sorted(validation)))
+
+
 def fold_of_participants(participants: pd.DataFrame, *, folds: int, fold: int, seed: int) -> Split:
     """One split of a cross-validation: the participants of one fold validate.
 

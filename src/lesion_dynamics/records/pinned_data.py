@@ -9,8 +9,11 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import yaml
 
 from lesion_dynamics.errors import EXIT_USER_ERROR
 from lesion_dynamics.records.lineage import DATA_FILE
@@ -19,11 +22,59 @@ _LOG = logging.getLogger(__name__)
 PinnedState = Literal["same", "not cached", "modified", "deleted", "not pinned"]
 
 
-def pinned_state(root: Path) -> PinnedState:
+@dataclass(frozen=True, slots=True)
+class CohortPin:
+    """The DVC file that pins a cohort, and whether the cohort is still what it pins.
+
+    md5 : of the pinned bytes. path : of the pinned folder beside the file; never absolute.
+    file : the DVC file.
+    """
+
+    state: PinnedState
+    md5: str | None = None
+    path: str | None = None
+    file: Path | None = None
+
+
+def pin_of_cohort(cohort_root: Path) -> CohortPin:
+    """The nearest ``<folder>.dvc`` beside the cohort's folder or one above it, compared with it.
+
+    Where DVC itself fails (not installed, no repository) the cohort counts as not pinned, and
+    the log says why.
+    """
+    root = cohort_root.resolve()
+    for folder in (root, *root.parents)[:-1]:
+        file = folder.with_name(f"{folder.name}.dvc")
+        if file.is_file():
+            pinned = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"][0]
+            try:
+                state = pinned_state(file.parent, file.name)
+            except subprocess.CalledProcessError as error:
+                said = (error.stderr or "dvc failed").strip().splitlines()[-1]
+                _LOG.warning("data: dvc could not compare them with %s: %s", file.name, said)
+                return CohortPin("not pinned")
+            return CohortPin(state, pinned.get("md5"), pinned.get("path"), file)
+    return CohortPin("not pinned")
+
+
+def record_new_state(folder: Path) -> str:
+    """Let the DVC file that pins ``folder`` pin what lies there now; what was done, as words.
+
+    The commit to git is left to the user: what else belongs into it is theirs to know.
+    """
+    pin = pin_of_cohort(folder)
+    if pin.file is None:
+        return "no DVC file pins this folder (dvc add records its state)"
+    _dvc(pin.file.parent, "commit", "--force", "--quiet", pin.file.name)
+    now = yaml.safe_load(pin.file.read_text(encoding="utf-8"))["outs"][0]["md5"]
+    return f"{pin.file.name} now pins them ({now}); commit it to git"
+
+
+def pinned_state(root: Path, file: str = DATA_FILE) -> PinnedState:
     """Compare the data folder below ``root`` with its pin; reads the data, changes nothing."""
-    if not (root / DATA_FILE).is_file():
+    if not (root / file).is_file():
         return "not pinned"
-    status = json.loads(_dvc(root, "status", "--json", DATA_FILE))
+    status = json.loads(_dvc(root, "status", "--json", file))
     changes = [
         state
         for entries in status.values()

@@ -22,7 +22,7 @@ from lesion_dynamics.model_version import (
 )
 from lesion_dynamics.records.flavour import ARTIFACT_FOLDER, as_flavour
 from lesion_dynamics.records.shipped import SHIPPED_NAME, register_shipped
-from lesion_dynamics.records.store import Store, open_store
+from lesion_dynamics.records.store import Store, first_line, open_store
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 NEWEST_ALIAS = "candidate"
@@ -46,7 +46,7 @@ def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
     except MlflowException as error:
         raise OutputError(
             "the training is done, but the registry does not take its model version "
-            f"({str(error).splitlines()[0][:120]})",
+            f"({first_line(error)})",
             where=folder,
             remedy="Start the same command again when the tracking server answers.",
         ) from error

@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -19,6 +21,16 @@ from lesion_dynamics.errors import OutputError
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 _LOCK_FILE = "initialising.lock"
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
+_LONGEST_LINE = 120
+_MLFLOW_DEFAULTS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow's own are 120 s and 7 tries; what cannot be sent waits in the spool instead.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # Nothing leaves the hospital.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +43,46 @@ class Store:
 
 
 def open_store(settings: TrackingSettings) -> Store:
+    """`connect`, and deliver what earlier runs could not.
+
+    Raises
+    ------
+    OutputError : the store's folder cannot be written, or the server does not answer.
+    """
+    # Not at the top: deliveries open the store themselves.
+    from lesion_dynamics.records.spool.pending import deliver_pending
+
+    store = connect(settings)
+    deliver_pending(settings, store)
+    return store
+
+
+def connect(settings: TrackingSettings) -> Store:
     """Open the store, and make its tables and the experiment if they are not there.
 
     Raises
     ------
-    OutputError : the store's folder cannot be written.
+    OutputError : the store's folder cannot be written, or the server does not answer.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name, value in _MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
     # MLflow reports its migrations line by line; they are of no use to anybody here.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Whether a try failed is said once, in our words.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     if settings.uri is not None:
-        client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
+        uri = _without_credentials(settings.uri)
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         try:
             experiment_id = _experiment(client, settings.experiment, None)
-        except MlflowException as error:
+        except (MlflowException, OSError) as error:
             raise OutputError(
-                f"the tracking server does not answer ({str(error).splitlines()[0][:120]})",
+                f"the tracking server does not answer ({first_line(error)})",
                 where="tracking.uri",
                 remedy="Start it or correct the address, or use tracking=local.",
             ) from error
-        return Store(client, settings.uri, experiment_id)
+        return Store(client, uri, experiment_id)
     folder = settings.folder.resolve()
     require_writable_folder(folder)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
@@ -75,3 +106,22 @@ def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
         if again is None:
             raise
         return str(again.experiment_id)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, for the log: short, and without what a password may stand in."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return _CREDENTIALS.sub("//", lines[0])[:_LONGEST_LINE]
+
+
+def _without_credentials(address: str) -> str:
+    """The address of a server, its user name and password moved to where MLflow looks for them.
+
+    MLflow repeats its address in errors and in addresses of artifacts.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or parts.password is None:
+        return address
+    os.environ.setdefault("MLFLOW_TRACKING_USERNAME", unquote(parts.username or ""))
+    os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", unquote(parts.password))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

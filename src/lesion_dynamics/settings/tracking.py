@@ -14,9 +14,12 @@ class TrackingSettings(Strict):
 
     uri : address of an MLflow server, or None for a store of one's own in `folder`.
     folder : holds ``mlflow.db`` (SQLite) and ``artifacts/`` of the store without a server.
+        ``spool/`` in it keeps what the store has not taken yet.
     experiment : name under which runs are listed.
+    wait_at_end_seconds : how long a finished training waits for the store to take everything.
     """
 
     uri: str | None = None
     folder: Path
     experiment: str = Field(min_length=1)
+    wait_at_end_seconds: float = Field(default=60.0, ge=0)

@@ -141,6 +141,8 @@ class TrainSettings(Strict):
     folds, fold : with `folds` of 2 or more, the participants of fold number `fold` (from 1)
         validate: the folds of one cross-validation share everything else.
     split_seed : of the split and the folds; None takes `seed`.
+    split_from : NAME/NUMBER, NAME@ALIAS or a folder of the model version whose split is kept:
+        participants that had a side keep it, new ones are added; None splits anew.
     initial_model_version : NAME/NUMBER, NAME@ALIAS or a folder whose weights the training starts
         from; None starts from fresh ones.
     parent_run : MLflow run that this one is listed under; set by sweeps.
@@ -155,6 +157,7 @@ class TrainSettings(Strict):
     validation_fraction: float = Field(gt=0, lt=1)
     folds: int = Field(default=1, ge=1)
     fold: int = Field(default=1, ge=1)
+    split_from: str | None = None
     initial_model_version: str | None = None
     parent_run: str | None = None
     cohort: CohortSettings

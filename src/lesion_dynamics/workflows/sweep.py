@@ -51,9 +51,16 @@ class SweepRecord(Callback):
         version = job_return.return_value
         assert isinstance(version, ModelVersion)
         overrides = [str(one) for one in job_return.overrides or []]
+        run_id = registered_run(version.weights.parent)
+        if run_id is None:
+            _LOG.warning(
+                "a training is not listed under its sweep: the tracking server has not taken it "
+                "yet. The same sweep, started again, lists it without training again."
+            )
+            return
         record_training(
             _store(OmegaConf.to_container(config, resolve=True)),
-            registered_run(version.weights.parent),
+            run_id,
             parent=parent,
             overrides=overrides,
         )

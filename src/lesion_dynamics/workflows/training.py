@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from lesion_dynamics.errors import ModelVersionError, ScanError
+from lesion_dynamics.errors import ModelVersionError, OutputError, ScanError
 from lesion_dynamics.model_version import MANIFEST_FILE, ModelVersion, load_model_version
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
 from lesion_dynamics.preprocessing.steps import Steps
@@ -44,23 +44,35 @@ def run(settings: TrainSettings) -> ModelVersion:
 
 
 def _finished(plan: TrainingPlan, settings: TrainSettings) -> ModelVersion | None:
-    """The version of this very training, in the output folder or in the run's own."""
-    for folder in (settings.output, plan.run_folder / VERSION_FOLDER):
-        version = _version_in(folder, plan)
-        if version is None:
-            continue
-        from lesion_dynamics.records.registry import is_registered
-        from lesion_dynamics.records.store import open_store
-        from lesion_dynamics.records.training_run import PARENT_TAG, TrainingRun
+    """The version of this very training, in the run's own folder or in the output folder."""
+    kept = plan.run_folder / VERSION_FOLDER
+    folders = [one for one in (kept, settings.output) if _version_in(one, plan) is not None]
+    if not folders:
+        return None
+    from lesion_dynamics.records.registry import is_registered
+    from lesion_dynamics.records.store import open_store
+    from lesion_dynamics.records.training_run import PARENT_TAG, TrainingRun
 
-        store = open_store(settings.tracking)
+    try:
+        store = open_store(settings.tracking)  # delivers what waits, the number included
+    except OutputError as error:
+        if settings.tracking.uri is None:
+            raise
+        _LOG.warning("%s", error)
+        return _at(settings.output, folders[0])
+    for folder in folders:
+        version = load_model_version(folder)
         if not is_registered(store, version):
             continue
-        if settings.parent_run is not None:
-            run_id = registered_run(folder)
+        run_id = registered_run(folder)
+        if settings.parent_run is not None and run_id is not None:
             TrainingRun(store, run_id).tag(PARENT_TAG, settings.parent_run)
-        return version if folder == settings.output else publish(folder, settings.output)
+        return _at(settings.output, folder)
     return None
+
+
+def _at(output: Path, folder: Path) -> ModelVersion:
+    return load_model_version(output) if folder == output else publish(folder, output)
 
 
 def _version_in(folder: Path, plan: TrainingPlan) -> ModelVersion | None:

@@ -12,7 +12,7 @@ from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.lesions.operating_point_choice import ValidationScan, choose_operating_point
 from lesion_dynamics.preprocessing.step_cache import open_cache
 from lesion_dynamics.preprocessing.steps import Steps
-from lesion_dynamics.records.training_run import TrainingRun
+from lesion_dynamics.records.spooled_run import SpooledRun
 from lesion_dynamics.report.validation_pictures import (
     Example,
     draw_examples,
@@ -36,7 +36,7 @@ def evaluate(
     segmenter: Segmenter,
     plan: TrainingPlan,
     settings: TrainSettings,
-    tracked: TrainingRun,
+    tracked: SpooledRun,
     history: Sequence[Mapping[str, float]],
 ) -> tuple[OperatingPoint, dict[str, Any]]:
     """Choose the operating point, measure at it, and record both; each participant once.

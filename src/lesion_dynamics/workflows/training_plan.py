@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,12 @@ from lesion_dynamics.atomic_files import (
 from lesion_dynamics.cohort.cohort import Cohort, Scan
 from lesion_dynamics.cohort.pixel_check import unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort
-from lesion_dynamics.cohort.splits import Split, fold_of_participants, split_participants
+from lesion_dynamics.cohort.splits import (
+    Split,
+    extended_split,
+    fold_of_participants,
+    split_participants,
+)
 from lesion_dynamics.errors import CohortError, ModelVersionError, ScanError
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.model_version import ModelVersion
@@ -106,11 +112,33 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
 def _split(cohort: Cohort, scans: tuple[Scan, ...], settings: TrainSettings) -> Split:
     seed = settings.seed if settings.split_seed is None else settings.split_seed
     strata = _strata(cohort, scans)
+    if settings.split_from is not None:
+        return extended_split(
+            _split_of(settings.split_from, settings),
+            strata,
+            validation_fraction=settings.validation_fraction,
+            seed=seed,
+        )
     if settings.synthesis.share == 1:  # nothing is learned from labelled scans
         return Split((), tuple(sorted(strata["participant_id"])))
     if settings.folds > 1:
         return fold_of_participants(strata, folds=settings.folds, fold=settings.fold, seed=seed)
     return split_participants(strata, validation_fraction=settings.validation_fraction, seed=seed)
+
+
+def _split_of(reference: str, settings: TrainSettings) -> Split:
+    """The split by which a model version was trained."""
+    from lesion_dynamics.records.registry import resolve
+
+    version = resolve(reference, settings.tracking)
+    sides = version.manifest.training.get("participants")
+    if not isinstance(sides, Mapping):
+        raise ModelVersionError(
+            "its manifest does not say who trained and who validated",
+            where=f"split_from={reference}",
+            remedy="Name a model version that train.py made, or leave split_from out.",
+        )
+    return Split(tuple(sides["training"]), tuple(sides["validation"]))
 
 
 def _initial_version(settings: TrainSettings) -> ModelVersion | None:
@@ -177,6 +205,7 @@ def _training_key(
             "parent_run": True,
             # The split and the weights themselves are in the key.
             "split_seed": True,
+            "split_from": True,
             "validation_fraction": True,
             "folds": True,
             "fold": True,

@@ -22,9 +22,8 @@ from lesion_dynamics.model_version import (
     ModelVersion,
 )
 from lesion_dynamics.records.lineage import data_state, environment, git_state, machine
-from lesion_dynamics.records.registry import register
-from lesion_dynamics.records.store import Store, open_store
-from lesion_dynamics.records.training_run import PARENT_TAG, TrainingRun
+from lesion_dynamics.records.spooled_run import SpooledRun, new_spool_id
+from lesion_dynamics.records.training_run import PARENT_TAG
 from lesion_dynamics.report.model_card import model_card
 from lesion_dynamics.segmenter.callbacks import History, MetricsListener
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
@@ -33,10 +32,16 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.workflows.training_data import data_tags, dataset_of
 from lesion_dynamics.workflows.training_evaluation import evaluate
 from lesion_dynamics.workflows.training_heads import synthetic_source
 from lesion_dynamics.workflows.training_plan import TrainingPlan
-from lesion_dynamics.workflows.training_version import VERSION_FOLDER, publish
+from lesion_dynamics.workflows.training_version import (
+    UNREGISTERED,
+    VERSION_FOLDER,
+    await_number,
+    publish,
+)
 
 _LOG = logging.getLogger(__name__)
 _STATE_FILE = "run.json"
@@ -59,8 +64,7 @@ def train_and_register(
     if not is_first_process():
         _fit(plan, prepared, heads, settings, listener=lambda _metrics, _step: None)
         raise SystemExit(0)
-    store = open_store(settings.tracking)
-    tracked = _start_or_resume(store, plan, settings)
+    tracked = _start_or_resume(plan, settings)
 
     def listener(metrics: Mapping[str, float], step: int) -> None:
         tracked.log_metrics(metrics, step=step)
@@ -68,47 +72,88 @@ def train_and_register(
     try:
         module, history = _fit(plan, prepared, heads, settings, listener=listener)
         manifest = _evaluate(module, history, plan, settings, tracked)
-        version = _register(manifest, plan, settings, store, tracked)
+        version = _register(manifest, plan, settings, tracked)
+        tracked.finish()
     except KeyboardInterrupt:
+        tracked.interrupt()
         raise
     except BaseException:
         tracked.fail()
         raise
-    tracked.finish()
-    _LOG.info("registered %s in %s", version.label, settings.output)
+    finally:
+        tracked.close()
+        _remember(plan, tracked.spool_id, run_id=tracked.run_id, described=True)
+    if version.number == UNREGISTERED:
+        _LOG.warning(
+            "the model version lies in %s and can be used from there; it has no number yet",
+            settings.output,
+        )
+    else:
+        _LOG.info("registered %s in %s", version.label, settings.output)
     return version
 
 
-def _start_or_resume(store: Store, plan: TrainingPlan, settings: TrainSettings) -> TrainingRun:
+def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
     state_file = plan.run_folder / _STATE_FILE
     if state_file.is_file():
-        run_id = json.loads(state_file.read_text(encoding="utf-8"))["mlflow_run_id"]
-        resumed = TrainingRun.resume(store, run_id)
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+        resumed = SpooledRun.resume(
+            settings.tracking,
+            spool_id=state.get("spool_id", state["key"][:32]),
+            run_id=state["mlflow_run_id"],
+            name=plan.run_folder.name,
+        )
         if resumed is not None:
             _LOG.info("going on with the interrupted training %s", plan.run_folder.name)
             if settings.parent_run is not None:
                 resumed.tag(PARENT_TAG, settings.parent_run)
+            if not state.get("described", True):  # killed while it was being described
+                _describe(resumed, plan, settings)
             return resumed
-    lineage = _lineage(plan)
-    tags = {"training_key": plan.key, "git_commit": str(lineage["git"]["commit"])}
+    tags = {
+        "training_key": plan.key,
+        "git_commit": str(git_state(Path.cwd())["commit"]),
+        **data_tags(settings.cohort.root),
+    }
     if plan.initial is not None:
         tags["initial_model_version"] = plan.initial.label
     if settings.parent_run is not None:
         tags[PARENT_TAG] = settings.parent_run
     if settings.folds > 1:
         tags["fold"] = f"{settings.fold} of {settings.folds}"
-    tracked = TrainingRun.start(store, name=plan.run_folder.name, tags=tags)
+    spool_id = new_spool_id()
+    _remember(plan, spool_id, run_id=None, described=False)
+    tracked = SpooledRun.start(
+        settings.tracking, name=plan.run_folder.name, tags=tags, spool_id=spool_id
+    )
+    _describe(tracked, plan, settings)
+    return tracked
+
+
+def _describe(tracked: SpooledRun, plan: TrainingPlan, settings: TrainSettings) -> None:
+    """Log what the training is; twice is as good as once."""
     # The server's address may carry a password.
     configuration = settings.model_dump(mode="json", exclude={"tracking": {"uri"}})
     tracked.log_settings(_flattened(configuration))
+    tracked.log_dataset(dataset_of(plan, settings.cohort.root))
     tracked.log_json(configuration, "configuration.json")
-    tracked.log_json(lineage, "lineage.json")
+    tracked.log_json(_lineage(plan), "lineage.json")
     tracked.log_json(environment(), "environment.json")
     tracked.log_json(
         {"training": plan.split.training, "validation": plan.split.validation}, "split.json"
     )
-    write_json(state_file, {"mlflow_run_id": tracked.run_id, "key": plan.key})
-    return tracked
+    _remember(plan, tracked.spool_id, run_id=tracked.run_id, described=True)
+
+
+def _remember(plan: TrainingPlan, spool_id: str, *, run_id: str | None, described: bool) -> None:
+    """Which run this training is, for the day when it goes on."""
+    state = {
+        "spool_id": spool_id,
+        "mlflow_run_id": run_id,
+        "described": described,
+        "key": plan.key,
+    }
+    write_json(plan.run_folder / _STATE_FILE, state)
 
 
 def _fit(
@@ -141,7 +186,7 @@ def _evaluate(
     history: History,
     plan: TrainingPlan,
     settings: TrainSettings,
-    tracked: TrainingRun,
+    tracked: SpooledRun,
 ) -> Manifest:
     segmenter = Segmenter.of_network(
         module.network,
@@ -166,14 +211,14 @@ def _register(
     manifest: Manifest,
     plan: TrainingPlan,
     settings: TrainSettings,
-    store: Store,
-    tracked: TrainingRun,
+    tracked: SpooledRun,
 ) -> ModelVersion:
     folder = plan.run_folder / VERSION_FOLDER
     (folder / NUMBER_FILE).unlink(missing_ok=True)
     write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
     write_text(folder / MODEL_CARD_FILE, model_card(manifest))
-    register(store, run_id=tracked.run_id, folder=folder)
+    await_number(folder, name=manifest.name)
+    tracked.register(folder, number_to=[folder, settings.output])
     return publish(folder, settings.output)
 
 

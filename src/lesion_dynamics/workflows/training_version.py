@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from lesion_dynamics.atomic_files import write_bytes
+from lesion_dynamics.atomic_files import write_bytes, write_json
 from lesion_dynamics.model_version import (
     NUMBER_FILE,
     REGISTERED_FILES,
@@ -16,6 +16,14 @@ from lesion_dynamics.model_version import (
 
 VERSION_FOLDER: Final = "model_version"
 """In the run folder. Trainings of a sweep share one output folder: each keeps its own here."""
+
+UNREGISTERED: Final = 0
+"""Number of a finished model version that the registry has not been able to take yet."""
+
+
+def await_number(folder: Path, *, name: str) -> None:
+    """Say in ``folder`` that the registry has yet to number this model version."""
+    write_json(folder / NUMBER_FILE, {"name": name, "number": UNREGISTERED, "run_id": None})
 
 
 def publish(folder: Path, output: Path) -> ModelVersion:
@@ -32,6 +40,7 @@ def publish(folder: Path, output: Path) -> ModelVersion:
     return load_model_version(output)
 
 
-def registered_run(folder: Path) -> str:
-    """The MLflow run that made the model version in ``folder``."""
-    return str(json.loads((folder / NUMBER_FILE).read_text(encoding="utf-8"))["run_id"])
+def registered_run(folder: Path) -> str | None:
+    """The MLflow run that made the model version in ``folder``; None before it is registered."""
+    run_id = json.loads((folder / NUMBER_FILE).read_text(encoding="utf-8"))["run_id"]
+    return None if run_id is None else str(run_id)
