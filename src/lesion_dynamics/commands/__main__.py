@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "check": "read a whole cohort and say what is in it and what is doubtful",
     "import": "turn a public dataset in its own layout into a cohort manifest",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
+    "report": "make the pages of results that analyze.py has written",
     "register-masks": "measure lesion masks of another tool as a version of their own",
 }
 """What each command does."""
