@@ -19,8 +19,8 @@ from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.search import SearchSettings
-from lesion_dynamics.settings.study_report import ReportSettings
 from lesion_dynamics.settings.strict import Strict, validated
+from lesion_dynamics.settings.study_report import ReportSettings
 from lesion_dynamics.settings.training import TrainSettings
 
 CONF = ROOT / "conf"

@@ -50,7 +50,9 @@ def answer(statistics: pd.DataFrame, *, level: float) -> Answer:
     """
     alpha = 1 - level
     parts = [_within(statistics, name, alpha) for name in DIAGNOSES]
-    within = f"In remission, the lesion volume of people with {'; that of people with '.join(parts)}."
+    within = (
+        f"In remission, the lesion volume of people with {'; that of people with '.join(parts)}."
+    )
     return Answer(within, _between(statistics, alpha), tuple(_corrected(statistics, alpha)))
 
 
@@ -69,33 +71,36 @@ def _within(statistics: pd.DataFrame, diagnosis: str, alpha: float) -> str:
     if float(row["p_value"]) < alpha:
         verb = "rose" if estimate > 0 else "fell"
         return (
-            f"{diagnosis} {verb} by typically {with_interval(row, absolute=True)}:"
-            f" {evidence(float(row['p_value']), alpha)} of a change{a_year}"
+            f"{diagnosis} {verb} by typically {with_interval(row, absolute=True)}{a_year}:"
+            f" {evidence(float(row['p_value']), alpha, of='a change')}"
         )
     return (
         f"{diagnosis} showed no clear change, typically {with_interval(row, signed=True)}"
-        f" ({p_words(float(row['p_value']), alpha)}){a_year}"
+        f"{a_year} ({p_words(float(row['p_value']), alpha)})"
     )
 
 
 def _between(statistics: pd.DataFrame, alpha: float) -> str:
     row = row_of(statistics, BETWEEN, PACE, "shift")
     if row is None or math.isnan(float(row["estimate"])):
-        return f"Whether the pace differs between MS and NMOSD cannot be estimated{_because(row)}."
+        return (
+            "Whether the annualised change differs between MS and NMOSD cannot be"
+            f" estimated{_because(row)}."
+        )
     p_value = float(row["p_value"])
     if math.isnan(p_value):
         return (
-            f"The pace in MS less that in NMOSD is {with_interval(row, signed=True)}; it was not"
-            f" tested{_because(row)}."
+            f"The annualised change in MS less that in NMOSD is "
+            f"{with_interval(row, signed=True)}; it was not tested{_because(row)}."
         )
     if p_value < alpha:
-        word = "more" if float(row["estimate"]) > 0 else "less"
+        word = "above" if float(row["estimate"]) > 0 else "below"
         return (
-            f"A year of remission adds {with_interval(row, absolute=True)} {word} in MS than in"
-            f" NMOSD: {evidence(p_value, alpha)} of a difference."
+            f"The annualised change in MS lies {with_interval(row, absolute=True)} {word} that in"
+            f" NMOSD: {evidence(p_value, alpha, of='a difference')}."
         )
     return (
-        "A difference in pace between MS and NMOSD is not shown: MS less NMOSD is"
+        "A difference in annualised change between MS and NMOSD is not shown: MS less NMOSD is"
         f" {with_interval(row, signed=True)} ({p_words(p_value, alpha)}), so the data fit every"
         " difference in that interval."
     )
@@ -132,7 +137,7 @@ def with_interval(row: pd.Series, *, signed: bool = False, absolute: bool = Fals
     return f"{shown} ({row['interval_level']:.0%} interval {texts[1]} to {texts[2]})"
 
 
-def evidence(p_value: float, alpha: float) -> str:
+def evidence(p_value: float, alpha: float, *, of: str) -> str:
     """A p-value that counts as shown, in words and digits."""
     if p_value < _STRONG:
         word = "very strong evidence"
@@ -140,7 +145,7 @@ def evidence(p_value: float, alpha: float) -> str:
         word = "strong evidence"
     else:
         word = "some evidence" if p_value < alpha * 0.8 else "borderline evidence"
-    return f"{word} ({p_words(p_value, alpha)})"
+    return f"{word} of {of} ({p_words(p_value, alpha)})"
 
 
 def p_words(p_value: float, alpha: float) -> str:

@@ -11,7 +11,7 @@ from lesion_dynamics import __version__
 from lesion_dynamics.longitudinal.measurements import TRUTH
 from lesion_dynamics.longitudinal.side_by_side import published_figures
 from lesion_dynamics.longitudinal.study import BETWEEN
-from lesion_dynamics.longitudinal.verdicts import KEPT
+from lesion_dynamics.longitudinal.verdicts import KEPT, UNKNOWN
 from lesion_dynamics.longitudinal.version_differences import version_pairs
 from lesion_dynamics.report.html.answer import CHANGE, PACE, interval_note
 from lesion_dynamics.report.html.panel import Panel
@@ -31,7 +31,7 @@ _ASKED = (("MS", CHANGE, "pseudomedian"), ("NMOSD", CHANGE, "pseudomedian"),
 _QUESTION = {
     "MS": "the change in remission in MS",
     "NMOSD": "the change in remission in NMOSD",
-    BETWEEN: "the difference in pace between MS and NMOSD",
+    BETWEEN: "the difference in annualised change between MS and NMOSD",
 }
 
 
@@ -43,6 +43,7 @@ class PairSection:
     other: str
     panels: list[Panel]
     verdicts: Cells
+    others: Cells
     changed: Cells
     open: bool
 
@@ -88,24 +89,30 @@ def newest_answer(results: Results) -> str:
             " measured the same cohort."
         )
     table = _verdicts(results, versions[-2], versions[-1])
-    parts = []
+    parts, found = [], []
     for diagnosis, quantity, statistic in _ASKED:
         row = table[
             (table["diagnosis"] == diagnosis)
             & (table["quantity"] == quantity)
             & (table["statistic"] == statistic)
         ]
-        word = "cannot be judged" if row.empty else str(row.iloc[0]["verdict"])
-        reason = "" if row.empty else f" ({row.iloc[0]['reason']})"
-        parts.append(f"{_QUESTION[diagnosis]}: {word}{reason}")
-    words = [part for part in parts if f": {KEPT} " in part]
-    head = "All three conclusions are kept" if len(words) == len(parts) else "The conclusions"
-    return f"{head} from {versions[-2]} to {versions[-1]}. {'; '.join(parts)}."
+        word = UNKNOWN if row.empty else str(row.iloc[0]["verdict"])
+        reason = "" if row.empty else f" ({_plain(str(row.iloc[0]['reason']))})"
+        found.append(word)
+        is_word = word if word == UNKNOWN else f"is {word}"
+        parts.append(f"{_QUESTION[diagnosis]} {is_word}{reason}")
+    head = (
+        "All three conclusions are kept" if set(found) == {KEPT} else "Not every conclusion is kept"
+    )
+    return f"{head} from {versions[-2]} to {versions[-1]}: {'; '.join(parts)}."
 
 
-def _pairs(
-    results: Results, pairs: list[tuple[str, str]], level: float
-) -> list[PairSection]:
+def _plain(reason: str) -> str:
+    """A verdict's reason without brackets of its own."""
+    return reason.replace(" (", ", ").replace(")", "")
+
+
+def _pairs(results: Results, pairs: list[tuple[str, str]], level: float) -> list[PairSection]:
     """The newest pair first and open; the pairs with the truth last."""
     ordered = [pair for pair in reversed(pairs) if pair[0] != TRUTH]
     ordered += [pair for pair in reversed(pairs) if pair[0] == TRUTH]
@@ -120,20 +127,28 @@ def _pairs(
             people_of(results, other).who,
             key=f"pair{number}",
         )
-        verdicts = verdict_cells(_judged(_verdicts(results, reference, other)), level=level)
+        asked, others = _judged(_verdicts(results, reference, other))
         sections.append(
             PairSection(
-                reference, other, panels, verdicts, class_change_cells(changed), number == 0
+                reference,
+                other,
+                panels,
+                verdict_cells(asked, caption="Verdicts on the questions asked", level=level),
+                verdict_cells(others, caption="Every other tested estimate", level=level),
+                class_change_cells(changed),
+                number == 0,
             )
         )
     return sections
 
 
-def _judged(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The questions asked first, then every other tested estimate."""
-    keys = list(zip(verdicts["diagnosis"], verdicts["quantity"], verdicts["statistic"], strict=True))
+def _judged(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The questions asked, and every other tested estimate."""
+    keys = list(
+        zip(verdicts["diagnosis"], verdicts["quantity"], verdicts["statistic"], strict=True)
+    )
     asked = pd.Series([key in _ASKED for key in keys], index=verdicts.index, dtype=bool)
-    return pd.concat([verdicts[asked], verdicts[~asked]])
+    return verdicts[asked], verdicts[~asked]
 
 
 def _verdicts(results: Results, reference: str, other: str) -> pd.DataFrame:

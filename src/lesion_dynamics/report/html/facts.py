@@ -1,4 +1,4 @@
-"""What is known of a model version besides its results: manifest, operating point, repeatability."""
+"""What is known of a model version besides its results: manifest, operating point and the like."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pandas as pd
 from lesion_dynamics.cohort.cohort import DIAGNOSES
 from lesion_dynamics.longitudinal.repeatability import Repeatability
 from lesion_dynamics.report.html.answer import figure, unit_text
-from lesion_dynamics.report.html.tables import Cells, interval_text, number_or_dash
+from lesion_dynamics.report.html.results import records
+from lesion_dynamics.report.html.tables import Cells, interval_text, number_or_dash, quantity_words
 from lesion_dynamics.settings.operating_point import OperatingPoint
 
 _VALIDATION = (
@@ -94,11 +95,10 @@ def measurement_error_table(errors: pd.DataFrame) -> Cells | None:
     if errors.empty:
         return None
     rows = []
-    for row in errors.to_dict("records"):
-        quantity = str(row["quantity"]).replace("_mm3_per_year", "").replace("_mm3", "")
+    for row in records(errors):
         unit = unit_text(str(row["unit"]))
         shown = interval_text(row)
-        label = f"{row['diagnosis']}: {quantity.replace('_', ' ')}, {row['statistic']}"
+        label = f"{row['diagnosis']}: {quantity_words(str(row['quantity']))}, {row['statistic']}"
         rows.append((label, [f"{shown} {unit}".strip(), str(row["note"])]))
     return Cells("Measurement error in the answer", ("measure", "value", "note"), rows)
 
@@ -122,7 +122,7 @@ def repeatability_table(facts: VersionFacts) -> Cells | None:
     if record is None:
         return None
     rows = [
-        (one.diagnosis, [number_or_dash(one.noise_mm3, "mm3"), f"{one.noise_share:.1%}",
+        (str(one.diagnosis), [number_or_dash(one.noise_mm3, "mm3"), f"{one.noise_share:.1%}",
                          str(one.scans)])
         for one in record.figures
     ]  # fmt: skip

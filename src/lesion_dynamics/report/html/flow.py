@@ -9,7 +9,7 @@ import pandas as pd
 from lesion_dynamics.cohort.cohort import DIAGNOSES
 from lesion_dynamics.cohort.remission_account import IN_REMISSION
 from lesion_dynamics.report.html.answer import PACE
-from lesion_dynamics.report.html.results import Results
+from lesion_dynamics.report.html.results import Results, records
 
 _WIDTH, _BOX, _SIDE, _LINE, _PAD, _GAP = 760.0, 350.0, 340.0, 19.0, 12.0, 30.0
 _REASONS, _LONGEST = 6, 44
@@ -83,17 +83,14 @@ def flow_counts(results: Results, version: str) -> FlowCounts:
         scanned_participants=int((changes["session_count"].astype(int) > 0).sum()),
         intervals=int(intervals["count"].sum()),
         intervals_left_out={
-            str(row.reason): int(row.count_) for row in _renamed(intervals[~kept]).itertuples()
+            str(row["reason"]): int(row["count"]) for row in records(intervals[~kept])
         },
         in_remission=int(intervals.loc[kept, "count"].sum()),
         with_change=_by_diagnosis(changes[changed]),
-        without_change=_by_reason(missing.assign(reason=missing["reason"].replace("", "no reason"))),
+        without_change=_by_reason(
+            missing.assign(reason=missing["reason"].replace("", "no reason"))
+        ),
     )
-
-
-def _renamed(table: pd.DataFrame) -> pd.DataFrame:
-    # A column called count hides the tuple's own method.
-    return table.rename(columns={"count": "count_"})
 
 
 def _by_diagnosis(table: pd.DataFrame) -> dict[str, int]:
@@ -116,7 +113,8 @@ def flow_of(counts: FlowCounts) -> Flow:
     steps = (
         (("Cohort", _people(counts.participants), f"{counts.scans} scans"),
          _side("scans left out", counts.scans_left_out)),
-        (("Analysed", f"{counts.scans_analysed} scans of {counts.scanned_participants} participants",
+        (("Analysed",
+          f"{counts.scans_analysed} scans of {counts.scanned_participants} participants",
           f"{counts.intervals} intervals between successive scans"),
          _side("intervals left out", counts.intervals_left_out)),
         (("In remission", f"{counts.in_remission} intervals"),
@@ -154,7 +152,9 @@ def _side(what: str, reasons: dict[str, int]) -> tuple[str, ...]:
     rest = total - sum(count for _, count in shown)
     if rest:
         lines.append(f"{rest} for other reasons")
-    return (f"{total} {what}", *lines)
+    one = {"scans": "scan", "intervals": "interval", "participants": "participant"}
+    noun, _, rest_of = what.partition(" ")
+    return (f"{total} {one[noun] if total == 1 else noun} {rest_of}", *lines)
 
 
 def _cut(text: str) -> str:

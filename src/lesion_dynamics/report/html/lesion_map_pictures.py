@@ -102,28 +102,28 @@ def _grid() -> NDArray[np.float64]:
     return np.asarray(places, dtype=np.float64)
 
 
-def _sampled(image: Any, *, order: int) -> Floats:
+def _sampled(image: Any) -> Floats:
     """(5, y, x) values of a NIfTI image at the planes, zero outside."""
     from scipy import ndimage
 
     inverse = np.linalg.inv(np.asarray(image.affine, dtype=np.float64))
     voxels = _grid() @ inverse[:3, :3].T + inverse[:3, 3]
-    values = np.asarray(image.dataobj, dtype=np.float32)
-    found = ndimage.map_coordinates(
-        np.nan_to_num(values), np.moveaxis(voxels, -1, 0), order=order, mode="constant"
-    )
+    values = np.nan_to_num(np.asarray(image.dataobj, dtype=np.float64))
+    places = np.moveaxis(voxels, -1, 0)
+    found = ndimage.map_coordinates(values, places, order=1, mode="constant")
     return np.asarray(found, dtype=np.float32)
 
 
 def _read(path: Path) -> Floats:
     import nibabel as nib
+    from nibabel.filebasedimages import ImageFileError
 
     try:
         image = nib.load(path)
         if len(image.shape) != 3:
             raise ValueError(f"{len(image.shape)} dimensions")
-        return _sampled(image, order=1)
-    except (OSError, ValueError, EOFError, nib.filebasedimages.ImageFileError) as error:
+        return _sampled(image)
+    except (OSError, ValueError, EOFError, ImageFileError) as error:
         raise MeasurementsError(
             f"this lesion map cannot be read ({error!s:.120})", where=path,
             remedy=f"Make it again ({COMMAND}), or remove it.",
@@ -133,7 +133,7 @@ def _read(path: Path) -> Floats:
 def _template() -> Floats:
     from nilearn.datasets import load_mni152_template
 
-    return _sampled(load_mni152_template(resolution=2), order=1)
+    return _sampled(load_mni152_template(resolution=2))
 
 
 def _draw(one: _Map, template: Floats) -> bytes:

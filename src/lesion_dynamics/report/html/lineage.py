@@ -52,7 +52,7 @@ def settings_cells(results: Results) -> Cells:
     models = study.get("models", {})
     rows: list[Row] = [
         ("study", [str(study.get("name", UNKNOWN))]),
-        ("washout after an attack", [f"{study.get('washout_days', UNKNOWN)} days"]),
+        ("washout after an attack", [f"{float(study.get('washout_days', 'nan')):g} days"]),
         ("signed-rank test, zeros", [str(study.get("zero_method", UNKNOWN))]),
         ("intervals", [f"{float(study['interval_level']):.0%}"]),
         ("bootstrap draws, seed", [f"{study.get('bootstrap_draws')}, {study.get('seed')}"]),

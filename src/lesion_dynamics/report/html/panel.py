@@ -21,7 +21,7 @@ class Who:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point. shape : circle, triangle, square or diamond. label : said when it is hovered."""
+    """A point. shape : circle, triangle or square. label : said when it is hovered."""
 
     x: float
     y: float
@@ -97,7 +97,7 @@ class Panel:
     description: str
     width: float = 460
     height: float = 340
-    left: float = 66
+    left: float = 84
     right: float = 12
     top: float = 14
     bottom: float = 46
@@ -142,7 +142,9 @@ class Panel:
         self.words.append(Words(*middle, text, css="empty"))
 
 
-def reach(values: Iterable[float], *, least: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:
+def reach(
+    values: Iterable[float], *, least: tuple[float, float] = (0.0, 0.0)
+) -> tuple[float, float]:
     """Lowest and highest of the finite values and ``least``."""
     known = [float(value) for value in values if math.isfinite(float(value))]
     return min([least[0], *known]), max([least[1], *known])

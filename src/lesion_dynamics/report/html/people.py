@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lesion_dynamics.report.html.panel import Who
-from lesion_dynamics.report.html.results import Results
+from lesion_dynamics.report.html.results import Results, records
 
 SEVERAL = "several scanners"
 UNKNOWN = "scanner unknown"
@@ -49,12 +49,12 @@ def people_of(results: Results, version: str) -> People:
     else:
         scans = _from_intervals(results.of("intervals", version))
     who = {
-        str(row.participant_id): Who(
-            str(row.participant_id),
-            str(row.diagnosis),
-            scanners.get(str(row.participant_id)) or UNKNOWN,
+        str(row["participant_id"]): Who(
+            str(row["participant_id"]),
+            str(row["diagnosis"]),
+            scanners.get(str(row["participant_id"])) or UNKNOWN,
         )
-        for row in changes.itertuples()
+        for row in records(changes)
     }
     attacks = results.tables["attacks"]
     if attacks.empty:
@@ -75,6 +75,5 @@ def _from_intervals(intervals: pd.DataFrame) -> pd.DataFrame:
         for end in ("start", "end")
     ]
     both = pd.concat(ends, ignore_index=True).drop_duplicates(["participant_id", "session_id"])
-    return both[np.isfinite(both["lesion_volume_mm3"])].sort_values(
-        ["participant_id", "days_from_baseline"], ignore_index=True
-    )
+    known = both.loc[np.isfinite(both["lesion_volume_mm3"].to_numpy(dtype=float))]
+    return known.sort_values(["participant_id", "days_from_baseline"], ignore_index=True)

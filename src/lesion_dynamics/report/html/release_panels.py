@@ -19,12 +19,14 @@ from lesion_dynamics.report.html.answer import (
     with_interval,
 )
 from lesion_dynamics.report.html.panel import Line, Mark, Panel, Who, Words, reach, tick_text
+from lesion_dynamics.report.html.results import records
 
 _FIRST = "first_lesion_volume_mm3"
 ESTIMATES = (
+    (BETWEEN, PACE, "shift", "Difference in annualised change, MS less NMOSD", "mm³/year"),
+    (BETWEEN, PACE, "Cliff's delta", "Cliff's delta of annualised change", "Cliff's delta"),
     ("MS", CHANGE, "pseudomedian", "MS: typical change in remission", "mm³"),
     ("NMOSD", CHANGE, "pseudomedian", "NMOSD: typical change in remission", "mm³"),
-    (BETWEEN, PACE, "shift", "Difference in annualised change, MS less NMOSD", "mm³/year"),
     ("MS", PACE, "median", "MS: annualised change, median", "mm³/year"),
     ("NMOSD", PACE, "median", "NMOSD: annualised change, median", "mm³/year"),
     ("MS", _FIRST, "median", "MS: lesion volume at the first scan, median", "mm³"),
@@ -52,14 +54,16 @@ def release_panel(
     """
     diagnosis, quantity, statistic, title, unit = estimate
     own = {name: _row(statistics, name, estimate) for name in [*versions, TRUTH]}
-    known = [row for row in own.values() if row is not None]
+    known = [row for name, row in own.items() if row is not None and name != TRUTH]
     printed = published[
         (published["diagnosis"] == diagnosis)
         & (published["quantity"] == quantity)
         & (published["statistic"] == statistic)
     ]["published"].dropna()
     ends = [float(r[c]) for r in known for c in ("estimate", "interval_low", "interval_high")]
-    low, high = reach([*ends, *printed], least=(0.0, 1.0))
+    truth = own[TRUTH]
+    true = [] if truth is None else [float(truth["estimate"])]
+    low, high = reach([*ends, *printed, *true], least=(0.0, 0.1))
     room = (high - low) * 0.08
     panel = Panel(
         f"release-{diagnosis}-{quantity}-{statistic}".replace(" ", "-"),
@@ -74,7 +78,6 @@ def release_panel(
     panel.across(y(0), "zero")
     for value in printed:
         panel.across(y(float(value)), "published", f"Published: {tick_text(value)} {unit}")
-    truth = own[TRUTH]
     if truth is not None and math.isfinite(float(truth["estimate"])):
         value = float(truth["estimate"])
         panel.across(y(value), "true", f"True: {figure(value, str(truth['unit']))} {unit}")
@@ -97,7 +100,9 @@ def release_panel(
         tested = "" if math.isnan(p_value) else f", {p_words(p_value, alpha)}"
         label = f"{name}: {with_interval(row)}{tested}, n = {int(row['n'])}"
         state = "open" if p_value >= alpha else "filled"
-        panel.marks.append(Mark(at, y(float(row["estimate"])), f"estimate {css} {state}", label))
+        shape = "square" if math.isnan(p_value) else "circle"
+        place = y(float(row["estimate"]))
+        panel.marks.append(Mark(at, place, f"estimate {css} {state}", label, shape=shape))
     return panel
 
 
@@ -154,13 +159,14 @@ def _bland_altman(
 ) -> Panel:
     title = AGREEMENTS[quantity]
     unit = "mm3/year" if quantity == PACE else "mm3"
+    axis_unit = unit.replace("mm3", "mm³")
     panel = Panel(
         f"{key}-{diagnosis}-{quantity}",
         f"{diagnosis}, n = {len(both)}: {title}",
         f"Bland-Altman plot for {diagnosis}: {pair[1]} less {pair[0]} against the mean of both.",
         diagnosis=diagnosis,
-        x_label="Mean of both versions",
-        y_label="Difference",
+        x_label=f"Mean of both versions ({axis_unit})",
+        y_label=f"Difference ({axis_unit})",
         height=280,
     )
     first, second = (both.iloc[:, at].to_numpy(dtype=float) for at in (1, 2))
@@ -172,10 +178,10 @@ def _bland_altman(
     x, y = panel.x_scale(left, right * 1.04), panel.y_scale(low - room, high + room)
     panel.x_ticks, panel.y_ticks = x.ticks(), y.ticks()
     panel.across(y(0), "zero")
-    for row in found[found["bias"].notna()].itertuples() if len(found) else ():
-        text = f"Bias {figure(float(row.bias), unit)} {unit_text(unit)}"
-        panel.across(y(float(row.bias)), "median thin", text)
-        for limit in (float(row.limit_low), float(row.limit_high)):
+    for row in records(found[found["bias"].notna()]):
+        text = f"Bias {figure(float(row['bias']), unit)} {unit_text(unit)}"
+        panel.across(y(float(row["bias"])), "median thin", text)
+        for limit in (float(row["limit_low"]), float(row["limit_high"])):
             panel.across(y(limit), "limit", f"95% limit {figure(limit, unit)} {unit_text(unit)}")
     for name, mean, gap in zip(both["participant_id"], means, gaps, strict=True):
         label = f"{name}: difference {figure(float(gap), unit)}, mean {figure(float(mean), unit)}"

@@ -109,7 +109,7 @@ def _table(path: Path, *, needed: bool) -> pd.DataFrame:
     if not needed and not path.is_file():
         return pd.DataFrame()
     try:
-        text = {name: str for name in _TEXT}
+        text = dict.fromkeys(_TEXT, str)
         table = pd.read_csv(
             path, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"],
             quoting=0, encoding="utf-8",
@@ -128,3 +128,8 @@ def _unreadable(path: Path, error: Exception) -> MeasurementsError:
     missing = isinstance(error, FileNotFoundError)
     what = "there is no such result" if missing else f"this result cannot be read ({error!s:.120})"
     return MeasurementsError(what, where=path, remedy=_REMEDY)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries by column."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -14,7 +14,7 @@ from lesion_dynamics.report.html.panel import Line, Mark, Panel, Scale, Words, r
 
 _COLUMNS = (*DIAGNOSES, BETWEEN)
 _TITLES = {"MS": "MS", "NMOSD": "NMOSD", BETWEEN: "MS less NMOSD"}
-_LABELS, _COLUMN, _GAP, _ROW = 270.0, 200.0, 24.0, 24.0
+_LABELS, _COLUMN, _GAP, _ROW = 340.0, 200.0, 24.0, 24.0
 
 
 def specification_panel(robustness: pd.DataFrame) -> Panel:
@@ -55,7 +55,7 @@ def _height(panel: Panel, row: int) -> float:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 42 else f"{text[:41]}…"
+    return text if len(text) <= 48 else f"{text[:47]}…"
 
 
 def _draw_column(

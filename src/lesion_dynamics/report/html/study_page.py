@@ -69,7 +69,7 @@ def study_page(
         results=results,
         publication=results.publication,
         answer=words.answer(statistics, level=level),
-        true_line=true_line(results, level),
+        true_line=true_line(results),
         level=level,
         interval_note=words.interval_note(level),
         p_note=words.p_note(level),
@@ -99,7 +99,7 @@ def study_page(
     )
 
 
-def true_line(results: Results, level: float) -> str:
+def true_line(results: Results) -> str:
     """What the truth says to the same two questions; empty where it is not known."""
     if not results.has_truth:
         return ""

@@ -13,6 +13,7 @@ from lesion_dynamics.report.annualised_change import LINEAR_WITHIN_MM3_PER_YEAR,
 from lesion_dynamics.report.html.answer import PACE, figure, row_of, with_interval
 from lesion_dynamics.report.html.panel import Line, Mark, Panel, Scale, reach, tick_text
 from lesion_dynamics.report.html.people import People
+from lesion_dynamics.report.html.results import records
 
 LINEAR_BELOW_MM3 = 100.0
 
@@ -56,30 +57,31 @@ def trajectory_panels(
     return panels
 
 
-def _intervals(
-    panel: Panel, rows: pd.DataFrame, people: People, x: Scale, y: Scale
-) -> None:
-    for row in rows.itertuples():
+def _intervals(panel: Panel, rows: pd.DataFrame, people: People, x: Scale, y: Scale) -> None:
+    for row in records(rows):
         places = tuple(
             (x(float(day) / DAYS_PER_YEAR), y(float(volume)))
             for day, volume in (
-                (row.start_days, row.start_lesion_volume_mm3),
-                (row.end_days, row.end_lesion_volume_mm3),
+                (row["start_days"], row["start_lesion_volume_mm3"]),
+                (row["end_days"], row["end_lesion_volume_mm3"]),
             )
         )
-        steady = str(row.is_remission) == "True"
+        steady = str(row["is_remission"]) == "True"
         css = f"course {panel.diagnosis}" if steady else "course other"
-        panel.lines.append(Line(places, css, people.who.get(str(row.participant_id))))
+        panel.lines.append(Line(places, css, people.who.get(str(row["participant_id"]))))
 
 
 def _scans(panel: Panel, own: pd.DataFrame, people: People, x: Scale, y: Scale) -> None:
-    for row in own.itertuples():
-        year, volume = float(row.days_from_baseline) / DAYS_PER_YEAR, float(row.lesion_volume_mm3)
+    for row in records(own):
+        year, volume = (
+            float(row["days_from_baseline"]) / DAYS_PER_YEAR,
+            float(row["lesion_volume_mm3"]),
+        )
         label = (
-            f"{row.participant_id} {row.session_id}: {figure(volume, 'mm3')} mm³ after"
+            f"{row['participant_id']} {row['session_id']}: {figure(volume, 'mm3')} mm³ after"
             f" {year:.1f} years"
         )
-        who = people.who.get(str(row.participant_id))
+        who = people.who.get(str(row["participant_id"]))
         label += f", {who.scanner}" if who else ""
         panel.marks.append(
             Mark(x(year), y(volume), f"point {panel.diagnosis}", label, who, size=3.2)
@@ -88,19 +90,19 @@ def _scans(panel: Panel, own: pd.DataFrame, people: People, x: Scale, y: Scale) 
 
 def _attacks(panel: Panel, own: pd.DataFrame, people: People, x: Scale, y: Scale) -> None:
     """On the line between the scans before and after; attacks outside the scans are not drawn."""
-    scans = dict(iter(own.groupby("participant_id")))
-    for row in people.attacks.itertuples():
-        day = float(row.days_from_baseline)
-        if row.participant_id not in scans or not math.isfinite(day):
+    scans = {str(name): scans for name, scans in own.groupby("participant_id")}
+    for row in records(people.attacks):
+        day = float(row["days_from_baseline"])
+        if str(row["participant_id"]) not in scans or not math.isfinite(day):
             continue
-        mine = scans[row.participant_id].sort_values("days_from_baseline")
+        mine = scans[str(row["participant_id"])].sort_values("days_from_baseline")
         days = mine["days_from_baseline"].to_numpy(dtype=float)
         if not days[0] <= day <= days[-1]:
             continue
         heights = [y(float(volume)) for volume in mine["lesion_volume_mm3"]]
         at = float(np.interp(day, days, heights))
-        label = f"{row.participant_id}: attack after {day / DAYS_PER_YEAR:.1f} years"
-        who = people.who.get(str(row.participant_id))
+        label = f"{row['participant_id']}: attack after {day / DAYS_PER_YEAR:.1f} years"
+        who = people.who.get(str(row["participant_id"]))
         place = x(day / DAYS_PER_YEAR)
         panel.marks.append(Mark(place, at, "attack", label, who, "triangle", 5))
 
@@ -172,11 +174,11 @@ def change_panels(
 def _cloud(panel: Panel, own: pd.DataFrame, people: People, y: Scale, middle: float) -> None:
     values = own[PACE].to_numpy(dtype=float)
     sideways = swarm(values) * 0.36 * (panel.plot_right - panel.left)
-    for row, value, off in zip(own.itertuples(), values, sideways, strict=True):
-        who = people.who.get(str(row.participant_id))
+    for row, value, off in zip(records(own), values, sideways, strict=True):
+        who = people.who.get(str(row["participant_id"]))
         label = (
-            f"{row.participant_id}: {figure(float(value), 'mm3/year')} mm³ a year over"
-            f" {float(row.remission_years):.1f} years of remission"
+            f"{row['participant_id']}: {figure(float(value), 'mm3/year')} mm³ a year over"
+            f" {float(row['remission_years']):.1f} years of remission"
         )
         label += f", {who.scanner}" if who else ""
         css = f"point {panel.diagnosis}"

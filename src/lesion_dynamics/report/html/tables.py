@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from lesion_dynamics.report.html.answer import figure, p_words
+from lesion_dynamics.report.html.answer import figure, p_words, unit_text
+from lesion_dynamics.report.html.results import records
 from lesion_dynamics.report.study_table import study_rows
 
 Row = tuple[str, list[str]]
@@ -49,7 +50,7 @@ def interval_text(row: Mapping[str, Any] | pd.Series) -> str:
 
 def table_one_cells(table: pd.DataFrame) -> Cells:
     """Table 1 as it is printed."""
-    rows = [(str(row[0]), [str(c) for c in row[1:]]) for row in table.to_numpy().tolist()]
+    rows = [(_units(str(row[0])), [str(c) for c in row[1:]]) for row in table.to_numpy().tolist()]
     return Cells(
         "Table 1. Participants",
         tuple(str(name) for name in table.columns),
@@ -58,14 +59,20 @@ def table_one_cells(table: pd.DataFrame) -> Cells:
     )
 
 
-def study_sections(statistics: pd.DataFrame, published: pd.DataFrame) -> tuple[list[str], list[Any]]:
+def study_sections(
+    statistics: pd.DataFrame, published: pd.DataFrame
+) -> tuple[list[str], list[Any]]:
     """Heads and sections of the study's table, with true minus signs."""
     heads, sections = study_rows(statistics, published)
     shown = [
-        (name, [(label, [_minus(cell) for cell in cells]) for label, cells in rows])
+        (name, [(_units(label), [_minus(cell) for cell in cells]) for label, cells in rows])
         for name, rows in sections
     ]
     return heads, shown
+
+
+def _units(text: str) -> str:
+    return text.replace("mm3", "mm³")
 
 
 def _minus(cell: str) -> str:
@@ -75,7 +82,7 @@ def _minus(cell: str) -> str:
 def participants_cells(changes: pd.DataFrame) -> Cells:
     """Every participant's volumes and change, the ones the charts show."""
     rows: list[Row] = []
-    for row in changes.to_dict("records"):
+    for row in records(changes):
         numbers = [
             number_or_dash(row[name], unit)
             for name, unit in (
@@ -96,33 +103,39 @@ def participants_cells(changes: pd.DataFrame) -> Cells:
     )  # fmt: skip
 
 
-def verdict_cells(verdicts: pd.DataFrame, *, level: float) -> Cells:
-    """Verdicts of pairs of model versions with estimates and p-values."""
+def verdict_cells(verdicts: pd.DataFrame, *, caption: str, level: float) -> Cells:
+    """Verdicts of a pair of model versions with estimates and p-values."""
     rows: list[Row] = []
-    for row in verdicts.to_dict("records"):
+    for row in records(verdicts):
         unit = str(row["unit"])
         before, now = (number_or_dash(row[k], unit) for k in ("reference_estimate", "estimate"))
         tests = [
             "-" if math.isnan(float(row[k])) else p_words(float(row[k]), 1 - level)
             for k in ("reference_p_value", "p_value")
         ]
-        question = f"{row['diagnosis']}: {str(row['quantity']).replace('_', ' ')}"
+        question = f"{row['diagnosis']}: {quantity_words(str(row['quantity']))}"
         rows.append(
-            (f"{row['reference']} → {row['model_version']}",
-             [question, str(row["statistic"]), str(row["verdict"]), f"{before} → {now} {unit}",
-              f"{tests[0]} → {tests[1]}", str(row["reason"])])
+            (question, [
+                str(row["verdict"]), f"{before} → {now} {unit_text(unit)}".strip(),
+                f"{tests[0]} → {tests[1].removeprefix('p ').removeprefix('= ')}",
+                str(row["statistic"]), str(row["reason"]),
+            ])
         )  # fmt: skip
     return Cells(
-        "Verdicts",
-        ("versions", "question", "statistic", "verdict", "estimates", "p", "reason"),
-        rows,
+        caption, ("question", "verdict", "estimate, before → now", "p", "statistic", "reason"), rows
     )
+
+
+def quantity_words(quantity: str) -> str:
+    """``annualised change`` for ``annualised_change_mm3_per_year``."""
+    plain = quantity.removesuffix("_mm3_per_year").removesuffix("_mm3")
+    return plain.replace("_", " ")
 
 
 def class_change_cells(changed: pd.DataFrame) -> Cells:
     """Participants whose class differs between two model versions."""
     rows: list[Row] = []
-    for row in changed.to_dict("records"):
+    for row in records(changed):
         cells = [
             str(row["diagnosis"]), f"{row['reference']} → {row['model_version']}",
             str(row["reference_class"]), str(row["class"]),
