@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 GROUP = "group"
 """Folder of a model version's maps, below its derivatives."""
+RECORD = "lesion_maps.json"
+"""Beside the maps: how they were made, of how many participants."""
 COMMAND = "lesion-dynamics lesion-maps"
 HEIGHTS_MM = (-10.0, 5.0, 20.0, 35.0, 50.0)
 """Axial planes shown, along the superior axis of the template."""
@@ -52,6 +54,11 @@ class _Map:
     outlined: Path | None = None
     diagnosis: str = ""
 
+    @property
+    def kind(self) -> str:
+        """Maps of a kind share their scale."""
+        return self.path.name.removesuffix(".nii.gz").rpartition("_")[2]
+
 
 def lesion_map_pictures(folder: Path, *, output: Path) -> list[MapPicture]:
     """A picture of every map in ``folder``, also written into ``output`` as PNG.
@@ -64,9 +71,13 @@ def lesion_map_pictures(folder: Path, *, output: Path) -> list[MapPicture]:
     if not found:
         return []
     template = _template()
+    values = {one.path: _read(one.path) for one in found}
     pictures = []
     for one in found:
-        content = _draw(one, template)
+        # One scale for maps of a kind, so that the diagnoses can be compared by eye.
+        alike = [values[other.path] for other in found if other.kind == one.kind]
+        highest = max(float(np.abs(own).max()) for own in alike) or 1.0
+        content = _draw(one, values[one.path], template, highest=highest)
         name = f"{one.path.name.removesuffix('.nii.gz')}.png"
         write_bytes(output / name, content)
         uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
@@ -102,7 +113,7 @@ def _grid() -> NDArray[np.float64]:
     return np.asarray(places, dtype=np.float64)
 
 
-def _sampled(image: Any) -> Floats:
+def sampled(image: Any, *, order: int = 1) -> Floats:
     """(5, y, x) values of a NIfTI image at the planes, zero outside."""
     from scipy import ndimage
 
@@ -110,11 +121,11 @@ def _sampled(image: Any) -> Floats:
     voxels = _grid() @ inverse[:3, :3].T + inverse[:3, 3]
     values = np.nan_to_num(np.asarray(image.dataobj, dtype=np.float64))
     places = np.moveaxis(voxels, -1, 0)
-    found = ndimage.map_coordinates(values, places, order=1, mode="constant")
+    found = ndimage.map_coordinates(values, places, order=order, mode="constant")
     return np.asarray(found, dtype=np.float32)
 
 
-def _read(path: Path) -> Floats:
+def _read(path: Path, *, order: int = 1) -> Floats:
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
 
@@ -122,7 +133,7 @@ def _read(path: Path) -> Floats:
         image = nib.load(path)
         if len(image.shape) != 3:
             raise ValueError(f"{len(image.shape)} dimensions")
-        return _sampled(image)
+        return sampled(image, order=order)
     except (OSError, ValueError, EOFError, ImageFileError) as error:
         raise MeasurementsError(
             f"this lesion map cannot be read ({error!s:.120})", where=path,
@@ -133,14 +144,15 @@ def _read(path: Path) -> Floats:
 def _template() -> Floats:
     from nilearn.datasets import load_mni152_template
 
-    return _sampled(load_mni152_template(resolution=2))
+    return sampled(load_mni152_template(resolution=2))
 
 
-def _draw(one: _Map, template: Floats) -> bytes:
+def _draw(one: _Map, values: Floats, template: Floats, *, highest: float) -> bytes:
     """PNG of the planes in a row, with a colour bar in the map's unit."""
-    values = _read(one.path)
-    corrected = _read(one.outlined) if one.outlined and one.outlined.is_file() else None
-    highest = float(np.abs(values).max()) or 1.0
+    corrected = None
+    if one.outlined and one.outlined.is_file():
+        # Nearest voxel: between the brain and the zeros around it no p-value is made up.
+        corrected = _read(one.outlined, order=0)
     with style.house_style():
         figure = style.new_figure(width=11, height=2.85)
         figure.patch.set_facecolor("black")
@@ -153,7 +165,7 @@ def _draw(one: _Map, template: Floats) -> bytes:
                 vmin=-highest if one.signed else 0, vmax=highest, interpolation="nearest",
             )  # fmt: skip
             if corrected is not None:
-                _outline(panel, (corrected[plane] < SIGNIFICANT) & (template[plane] > 0))
+                _outline(panel, (corrected[plane] > 0) & (corrected[plane] < SIGNIFICANT))
             panel.set_axis_off()
             panel.set_title(f"z = {HEIGHTS_MM[plane]:.0f} mm", color="white", fontsize=8)
             if plane == 0:

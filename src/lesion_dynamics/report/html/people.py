@@ -75,5 +75,5 @@ def _from_intervals(intervals: pd.DataFrame) -> pd.DataFrame:
         for end in ("start", "end")
     ]
     both = pd.concat(ends, ignore_index=True).drop_duplicates(["participant_id", "session_id"])
-    known = both.loc[np.isfinite(both["lesion_volume_mm3"].to_numpy(dtype=float))]
+    known: pd.DataFrame = both[np.isfinite(both["lesion_volume_mm3"].to_numpy(dtype=float))]
     return known.sort_values(["participant_id", "days_from_baseline"], ignore_index=True)

@@ -37,6 +37,7 @@ def study_page(
     *,
     maps: Sequence[MapPicture] = (),
     maps_folder: str = "",
+    maps_record: str = "",
     scan_pages: str | None = None,
     comparison: str | None = None,
 ) -> str:
@@ -45,6 +46,7 @@ def study_page(
     Parameters
     ----------
     maps : pictures of the lesion maps. maps_folder : where their files lie, as a link.
+    maps_record : how the maps were made, as text.
     scan_pages, comparison : links to the other pages, relative; None: there is none.
     """
     statistics = results.of("statistics", version)
@@ -84,6 +86,7 @@ def study_page(
         participants=participants_cells(changes),
         maps=maps,
         maps_folder=maps_folder,
+        maps_record=maps_record,
         maps_command=COMMAND,
         performance=[table for table in performance if table is not None],
         no_manifest=facts.manifest is None and not facts.outside,

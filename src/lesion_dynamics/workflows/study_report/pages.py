@@ -10,7 +10,7 @@ from lesion_dynamics.atomic_files import require_writable_folder, write_text
 from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.report.html.comparison_page import comparison_page
 from lesion_dynamics.report.html.facts import VersionFacts
-from lesion_dynamics.report.html.lesion_map_pictures import GROUP, lesion_map_pictures
+from lesion_dynamics.report.html.lesion_map_pictures import GROUP, RECORD, lesion_map_pictures
 from lesion_dynamics.report.html.results import Results, page_name, read_results
 from lesion_dynamics.report.html.study_page import study_page
 from lesion_dynamics.settings.study_report import ReportSettings
@@ -87,6 +87,7 @@ def write_pages(
             own,
             maps=maps,
             maps_folder=pictures,
+            maps_record=_text(own.folder / GROUP / RECORD) if own.folder and maps else "",
             scan_pages=links[version],
             comparison=COMPARISON,
         )
@@ -95,6 +96,10 @@ def write_pages(
     written[COMPARISON] = folder / COMPARISON
     write_text(written[COMPARISON], comparison_page(results, scan_pages=links))
     return written
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _scan_pages(folder: Path, facts: VersionFacts | None) -> str | None:
