@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ COMMAND = "lesion-dynamics lesion-maps"
 HEIGHTS_MM = (-10.0, 5.0, 20.0, 35.0, 50.0)
 """Axial planes shown, along the superior axis of the template."""
 SIGNIFICANT = 0.05
+FAINTEST_T = 1.0
+"""A t-map is drawn from here on, so that the template can be seen."""
 _GRID_MM = 2.0
 _BOX_MM = ((-78.0, 78.0), (-110.0, 78.0))
 _DPI = 110
@@ -101,7 +103,13 @@ def _maps(folder: Path) -> Iterator[_Map]:
         start = f"contrast-MSminusNMOSD_timepoint-{point}"
         title = f"MS less NMOSD at the {point} scan, outlined where family-wise p < {SIGNIFICANT}"
         corrected = folder / f"{start}_pfwe.nii.gz"
-        yield _Map(title, folder / f"{start}_tstat.nii.gz", "t", signed=True, outlined=corrected)
+        yield _Map(
+            title,
+            folder / f"{start}_tstat.nii.gz",
+            f"t, from ±{FAINTEST_T:g} on",
+            signed=True,
+            outlined=corrected,
+        )
 
 
 def _grid() -> NDArray[np.float64]:
@@ -113,7 +121,7 @@ def _grid() -> NDArray[np.float64]:
     return np.asarray(places, dtype=np.float64)
 
 
-def sampled(image: Any, *, order: int = 1) -> Floats:
+def sampled(image: Any, *, order: Literal[0, 1] = 1) -> Floats:
     """(5, y, x) values of a NIfTI image at the planes, zero outside."""
     from scipy import ndimage
 
@@ -125,7 +133,7 @@ def sampled(image: Any, *, order: int = 1) -> Floats:
     return np.asarray(found, dtype=np.float32)
 
 
-def _read(path: Path, *, order: int = 1) -> Floats:
+def _read(path: Path, *, order: Literal[0, 1] = 1) -> Floats:
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
 
@@ -159,7 +167,8 @@ def _draw(one: _Map, values: Floats, template: Floats, *, highest: float) -> byt
         panels = figure.subplots(1, len(HEIGHTS_MM))
         for panel, plane in zip(panels, range(len(HEIGHTS_MM)), strict=True):
             panel.imshow(template[plane], cmap="gray", vmin=0, vmax=float(template.max()) * 1.1)
-            shown = np.ma.masked_where(np.abs(values[plane]) < highest * 0.02, values[plane])
+            least = FAINTEST_T if one.signed else highest * 0.02
+            shown = np.ma.masked_where(np.abs(values[plane]) < least, values[plane])
             drawn = panel.imshow(
                 shown, cmap="PuOr_r" if one.signed else "inferno",
                 vmin=-highest if one.signed else 0, vmax=highest, interpolation="nearest",
