@@ -89,6 +89,12 @@ def test_every_participant_is_one_point_at_the_height_of_the_change(results):
     low, high = min(-100, values.min()) * 1.3, max(100, values.max()) * 1.3
     seen = []
     for panel in panels:
+        assert len(panel.y_ticks) > 3
+        for at, text in panel.y_ticks:
+            value = float(text.replace("−", "-").replace(",", ""))
+            bent = [math.asinh(v / 100) for v in (low, value, high)]
+            share = (bent[1] - bent[0]) / (bent[2] - bent[0])
+            assert at == pytest.approx(panel.plot_bottom + share * (panel.top - panel.plot_bottom))
         for mark in panel.marks:
             if mark.who is None:
                 continue
@@ -123,6 +129,9 @@ def test_trajectories_show_every_scan_the_attack_and_the_median(results):
     assert sum(mark.css == "point MS" for mark in ms.marks) == 9 * 3
     assert len([line for line in ms.lines if line.css == "course MS"]) == 17
     assert len([line for line in ms.lines if line.css == "course other"]) == 1
+    zero, thousand = (at for at, text in ms.y_ticks if text in ("0", "1,000"))
+    assert zero == pytest.approx(ms.plot_bottom)
+    assert ms.top < thousand < zero
     attack = next(mark for mark in ms.marks if mark.css == "attack")
     assert attack.label == "sub-ms0: attack after 1.4 years"
     dashed = next(line for line in ms.lines if line.css == "course other")
