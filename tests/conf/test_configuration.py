@@ -35,6 +35,7 @@ from lesion_dynamics.settings.release import ReleaseSettings
 from lesion_dynamics.settings.releases import ExportSettings, ImportSettings, ParitySettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
+from lesion_dynamics.settings.study_report import ReportSettings
 from lesion_dynamics.settings.training import TrainSettings
 
 CONF = ROOT / "conf"
@@ -60,6 +61,7 @@ ROOTS: dict[str, type[Strict]] = {
     "register_masks": RegisterMasksSettings,
     "rethreshold": RethresholdSettings,
     "repeatability": RepeatabilitySettings,
+    "report": ReportSettings,
     "search": SearchSettings,
     "track": TrackSettings,
     "lesion_maps": LesionMapsSettings,
@@ -85,6 +87,7 @@ REQUIRED = {
     "lay_out_corrections": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "rank_scans": ["derivatives=[derivatives/study/lesion-segmenter-v1]"],
     "take_corrections": ["corrected_by=rater1"],
+    "report": ["results=results/study"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "track": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "lesion_maps": ["derivatives=derivatives/study/lesion-segmenter-v1"],

@@ -21,7 +21,7 @@ TABLES = {
     "statistics.tsv", "change_per_participant.tsv", "intervals.tsv", "comparison.tsv",
     "scans_left_out.tsv", "study.txt", "provenance.json", "robustness.tsv",
     "measurement_error.tsv", "version_differences.tsv", "version_agreement.tsv",
-    "class_changes.tsv", "verdicts.tsv", "remission.tsv",
+    "class_changes.tsv", "verdicts.tsv", "remission.tsv", "scans.tsv", "attacks.tsv",
 }  # fmt: skip
 PICTURES = {
     "trajectories.png", "trajectories.svg", "annualised_change.png", "annualised_change.svg",
@@ -100,6 +100,7 @@ def settings(folder: Path, *, output: str = "results", **changed: object) -> Ana
         "measurements": [str(folder / "derivatives")],
         "study": small_study(),
         "output": folder / output,
+        "report": False,
     }  # fmt: skip
     for key, value in changed.items():
         *sections, name = key.split("__")

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "scan-pages": "pages to look through every scan and its lesions, participant by participant",
     "measure-masks": "measure a folder of lesion masks",
+    "report": "make the pages of results that analyze.py has written",
     "register-masks": "measure lesion masks of another tool as a version of their own",
     "rethreshold": "another threshold or minimum lesion volume, from stored probabilities",
     "track": "follow every lesion from session to session: new, enlarging, gone",

@@ -53,7 +53,10 @@ _BETWEEN_ROWS = (
     ("  Satterthwaite p", "transformed_volume_slope", "mixed model", P),
 )
 
+PUBLISHED = "published"
+
 Lookup = dict[tuple[str, str, str], pd.Series]
+StudyRows = tuple[list[str], list[tuple[str, list[tuple[str, list[str]]]]]]
 
 
 def study_text(
@@ -90,22 +93,34 @@ def study_table(statistics: pd.DataFrame, published: pd.DataFrame) -> Table:
     from rich import box
     from rich.table import Table
 
+    heads, sections = study_rows(statistics, published)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", min_width=LABEL_WIDTH, no_wrap=True)
+    widths = {"true": TRUE_WIDTH, PUBLISHED: None}
+    for head in heads:
+        width = widths.get(head, MEASURED_WIDTH)
+        table.add_column(head, justify="right", min_width=width, no_wrap=True)
+    for diagnosis, rows in sections:
+        table.add_section()
+        table.add_row(diagnosis)
+        for label, cells in rows:
+            # Rich would read square brackets as its own markup.
+            table.add_row(f"  {label}", *(cell.replace("[", r"\[") for cell in cells))
+    return table
+
+
+def study_rows(statistics: pd.DataFrame, published: pd.DataFrame) -> StudyRows:
+    """The table's heads, and by diagnosis its labelled rows of cells, as text.
+
+    A head a model version ("true" for the truth), and the publication last.
+    """
     primary = statistics[statistics["role"].isin([PRIMARY, SECONDARY])]
     versions = list(dict.fromkeys(primary["model_version"]))
     sources = [_lookup(primary[primary["model_version"] == version]) for version in versions]
     printed = _lookup(published)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", min_width=LABEL_WIDTH, no_wrap=True)
-    for version in versions:
-        if version == TRUTH:
-            table.add_column("true", justify="right", min_width=TRUE_WIDTH, no_wrap=True)
-        else:
-            header = f"measured by\n{version}"
-            table.add_column(header, justify="right", min_width=MEASURED_WIDTH, no_wrap=True)
-    table.add_column("published", justify="right", no_wrap=True)
+    sections = []
     for diagnosis in (*DIAGNOSES, BETWEEN):
-        table.add_section()
-        table.add_row(diagnosis)
+        rows = []
         for label, quantity, statistic, kind in _BETWEEN_ROWS if diagnosis == BETWEEN else _WITHIN:
             key = (diagnosis, quantity, statistic)
             if not any(key in source for source in sources):
@@ -114,8 +129,10 @@ def study_table(statistics: pd.DataFrame, published: pd.DataFrame) -> Table:
                 _cell(source.get(key), kind, interval=version != TRUTH)
                 for version, source in zip(versions, sources, strict=True)
             ]
-            table.add_row(f"  {label}", *cells, _published_cell(printed.get(key), kind))
-    return table
+            rows.append((label, [*cells, _published_cell(printed.get(key), kind)]))
+        sections.append((diagnosis, rows))
+    heads = ["true" if name == TRUTH else f"measured by\n{name}" for name in versions]
+    return [*heads, PUBLISHED], sections
 
 
 def _lookup(table: pd.DataFrame) -> Lookup:
@@ -132,8 +149,7 @@ def _cell(row: pd.Series | None, kind: str, *, interval: bool) -> str:
     if interval and math.isfinite(low) and math.isfinite(high):
         unit = row["unit"]
         text += f" [{number_text(low, unit=unit)}, {number_text(high, unit=unit)}]"
-    # Rich would read square brackets as its own markup.
-    return text.replace("[", r"\[")
+    return text
 
 
 def _published_cell(row: pd.Series | None, kind: str) -> str:

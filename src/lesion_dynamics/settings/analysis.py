@@ -23,6 +23,7 @@ class AnalyzeSettings(Strict):
         wrote one, else rises of lesion_count stand in for it.
     study : the rules of the analysis.
     output : folder of the results.
+    report : whether the pages to look at are made, into ``<output>/report``.
     """
 
     cohort: CohortSettings
@@ -30,6 +31,7 @@ class AnalyzeSettings(Strict):
     new_lesions: Path | None = None
     study: StudySettings
     output: Path
+    report: bool = True
 
     @field_validator("measurements", mode="before")
     @classmethod

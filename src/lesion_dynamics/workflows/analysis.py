@@ -37,7 +37,12 @@ from lesion_dynamics.longitudinal.volume_error import (
 )
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.study import StudySettings
-from lesion_dynamics.workflows.analysis_inputs import AnalysisInputs, read_inputs
+from lesion_dynamics.settings.study_report import MANIFEST_FOLDERS
+from lesion_dynamics.workflows.analysis_inputs import (
+    AnalysisInputs,
+    measurement_files,
+    read_inputs,
+)
 from lesion_dynamics.workflows.analysis_result import AnalysisResult, VersionTables
 from lesion_dynamics.workflows.analysis_text import study_as_text
 
@@ -58,6 +63,8 @@ def run(settings: AnalyzeSettings) -> AnalysisResult:
     result = analyse(inputs, settings)
     files = write_results(result, inputs, settings)
     _show(result.text, files)
+    if settings.report:
+        _write_report(settings)
     if inputs.refusals:
         first = inputs.refusals[0]
         raise MeasurementsError(
@@ -207,6 +214,16 @@ def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         own.insert(0, "model_version", name)
         labelled.append(own)
     return pd.concat(labelled, ignore_index=True)
+
+
+def _write_report(settings: AnalyzeSettings) -> None:
+    """Pages made of what was just written, so that they can never say anything else."""
+    from lesion_dynamics.report.html.results import read_results
+    from lesion_dynamics.workflows.study_report.pages import show, write_pages
+    from lesion_dynamics.workflows.study_report.version_files import facts_of_versions
+
+    facts = facts_of_versions(measurement_files(settings.measurements), MANIFEST_FOLDERS)
+    show(write_pages(read_results(settings.output), facts))
 
 
 def _show(text: str, files: dict[str, Path]) -> None:

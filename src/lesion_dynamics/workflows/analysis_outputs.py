@@ -15,6 +15,7 @@ from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
 from lesion_dynamics.longitudinal.same_scans import SCAN
 from lesion_dynamics.longitudinal.side_by_side import published_figures
 from lesion_dynamics.longitudinal.tidy_tables import write_table
+from lesion_dynamics.records.lineage import git_state
 from lesion_dynamics.report.annualised_change import draw_annualised_change
 from lesion_dynamics.report.paper_tables import results_table, write_paper_tables
 from lesion_dynamics.report.specification_curve import draw_specification_curve
@@ -27,6 +28,11 @@ from lesion_dynamics.workflows.lineage.written import write_analysis_lineage
 _OF_VERSION_PAIRS = (
     "version_differences.tsv", "version_agreement.tsv", "class_changes.tsv", "verdicts.tsv",
 )  # fmt: skip
+SCAN_COLUMNS = (
+    "model_version", "participant_id", "session_id", "diagnosis", "scanner", "days_from_baseline",
+    "lesion_volume_mm3",
+)  # fmt: skip
+_CHECKOUT = Path(__file__).resolve().parents[3]
 _RECORDED_VERSIONS = ("numpy", "pandas", "scipy", "statsmodels", "matplotlib")
 
 
@@ -48,6 +54,8 @@ def write_results(
         "class_changes.tsv": result.class_changes,
         "verdicts.tsv": result.verdicts,
         "remission.tsv": result.remission.table,
+        "scans.tsv": scans_table(result, inputs),
+        "attacks.tsv": inputs.tables.attacks[["participant_id", "days_from_baseline"]],
     }
     tables = {name: table for name, table in tables.items() if table.shape[1]}
     for name in {*_OF_VERSION_PAIRS} - set(tables):
@@ -63,6 +71,24 @@ def write_results(
     files |= _draw(result, inputs, settings)
     _write_lineage(files, inputs, settings)
     return files
+
+
+def scans_table(result: AnalysisResult, inputs: AnalysisInputs) -> pd.DataFrame:
+    """Every scan that entered the analysis, with each model version's volume: `SCAN_COLUMNS`."""
+    tables = inputs.tables
+    people = tables.participants[["participant_id", "diagnosis", "scanner"]]
+    people = people.rename(columns={"scanner": "usual_scanner"})
+    excluded = pd.MultiIndex.from_frame(result.left_out[SCAN])
+    kept = ~pd.MultiIndex.from_frame(tables.sessions[SCAN]).isin(excluded)
+    volumes = inputs.measurements[["model_version", *SCAN, "lesion_volume_mm3"]]
+    scans = tables.sessions[kept].merge(people, on="participant_id").merge(volumes, on=SCAN)
+    scans["scanner"] = scans["scanner"].fillna(scans["usual_scanner"])
+    order = {name: at for at, name in enumerate(model_versions(inputs.measurements))}
+    return scans.sort_values(
+        ["model_version", "participant_id", "days_from_baseline"],
+        key=lambda column: column.map(order) if column.name == "model_version" else column,
+        ignore_index=True,
+    )[list(SCAN_COLUMNS)]
 
 
 def _draw(
@@ -140,6 +166,7 @@ def _provenance(
         "inputs_sha256": inputs.hashes,
         "model_versions": model_versions(inputs.measurements),
         "remission": result.remission.as_json(),
+        "git": git_state(_CHECKOUT),
         "versions": {
             "lesion-dynamics": __version__,
             "python": platform.python_version(),
