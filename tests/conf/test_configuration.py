@@ -18,6 +18,7 @@ from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
+from lesion_dynamics.settings.scan_pages import ScanPagesSettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
 from lesion_dynamics.settings.training import TrainSettings
@@ -30,6 +31,7 @@ ROOTS: dict[str, type[Strict]] = {
     "check": CheckSettings,
     "quality": QualityPicturesSettings,
     "register_masks": RegisterMasksSettings,
+    "scan_pages": ScanPagesSettings,
     "search": SearchSettings,
 }
 ELSEWHERE = {
@@ -43,6 +45,7 @@ ELSEWHERE = {
 REQUIRED = {
     "register_masks": ["name=other", "tool=Other", "tool_version=v1", "masks=masks.tsv"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+    "scan_pages": ["derivatives=derivatives/study/lesion-segmenter-v1"],
 }
 """What a command demands whatever the group, with an example of it."""
 

@@ -18,10 +18,15 @@ COMMANDS: Mapping[str, str] = {
     "import": "turn a public dataset in its own layout into a cohort manifest",
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "register-masks": "measure lesion masks of another tool as a version of their own",
+    "scan-pages": "pages to look through every scan and its lesions, participant by participant",
 }
 """What each command does."""
 
-MODULES: Mapping[str, str] = {"import": "import_dataset", "register-masks": "register_masks"}
+MODULES: Mapping[str, str] = {
+    "import": "import_dataset",
+    "register-masks": "register_masks",
+    "scan-pages": "scan_pages",
+}
 """Module of a command whose name no module can have; the others are called as their module."""
 
 
