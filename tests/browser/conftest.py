@@ -2,24 +2,21 @@
 
 Every test that uses `page_at` is marked `browser` and skips where playwright or chromium is
 missing. A page fails its test when it writes an error to the console, throws, or asks for anything
-that does not lie on this machine. Screenshots are kept in build/browser/.
+that does not lie on this machine. Screenshots are kept in build/browser/ (`looking`).
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-SCREENSHOTS = ROOT / "build" / "browser"
 LOCAL = ("file:", "data:", "blob:", "about:")
 ARGUMENTS = [
     "--no-sandbox",
@@ -55,6 +52,14 @@ def page_at(browser: Browser) -> Iterator[Callable[..., Page]]:
     opened: list[Page] = []
     faults: list[str] = []
 
+    def note(kind: str, text: str) -> None:
+        if kind == "error":
+            faults.append(f"console: {text}")
+
+    def ask(url: str) -> None:
+        if not url.startswith(LOCAL):
+            faults.append(f"request: {url[:200]}")
+
     def open_page(width: int = 1280, scheme: str = "light", *, height: int = _HEIGHT) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -63,33 +68,13 @@ def page_at(browser: Browser) -> Iterator[Callable[..., Page]]:
         context.route(lambda url: not url.startswith(LOCAL), lambda route: route.abort())
         page = context.new_page()
         page.set_default_timeout(60_000)
-        page.on("console", lambda m: faults.append(f"console: {m.text}") if m.type == "error" else None)
+        page.on("console", lambda message: note(message.type, message.text))
         page.on("pageerror", lambda error: faults.append(f"thrown: {error}"))
-        page.on(
-            "request",
-            lambda r: faults.append(f"request: {r.url[:200]}") if not r.url.startswith(LOCAL) else None,
-        )
+        page.on("request", lambda request: ask(request.url))
         opened.append(page)
         return page
 
-    open_page.faults = faults  # type: ignore[attr-defined]
     yield open_page
     for page in opened:
         page.context.close()
     assert not faults, faults
-
-
-def keep_screenshot(page: Page, name: str, *, full: bool = False) -> Path:
-    """``build/browser/<name>.png``, to look at."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    path = SCREENSHOTS / f"{name}.png"
-    page.screenshot(path=path, full_page=full)
-    return path
-
-
-def overflow_px(page: Page) -> int:
-    """Pixels by which the page is wider than its window; 0 is what everybody wants."""
-    wide: int = page.evaluate(
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    return wide

@@ -27,7 +27,11 @@ class LesionLayer:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """One session. days : NaN where nobody knows. picture : base64 of a WebP."""
+    """One session.
+
+    days : NaN where nobody knows. picture : base64 of a WebP.
+    quality_picture : link from the page to the picture of quality control, "" for none.
+    """
 
     session_id: str
     days: float
@@ -36,6 +40,7 @@ class SessionView:
     flags: str
     flair: str
     picture: str
+    quality_picture: str
     layers: tuple[LesionLayer, ...]
 
 

@@ -68,13 +68,13 @@ def grey_on(grid: DisplayGrid, flair: Placed) -> NDArray[np.uint8]:
     median = float(np.median(flair.image.voxels[flair.image.voxels > limit]))
     laid = _laid(grid, flair, flair.image)
     grey = np.where(laid > _HALF * limit, laid * (_MEDIAN_GREY / median), 0.0)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(grey), 0, 255), dtype=np.uint8)
 
 
 def share_on(grid: DisplayGrid, probability: Placed) -> NDArray[np.uint8]:
     """A lesion probability as 0 to 255."""
     laid = _laid(grid, probability, probability.image)
-    return np.clip(np.rint(laid * 255.0), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(laid * 255.0), 0, 255), dtype=np.uint8)
 
 
 def mask_on(grid: DisplayGrid, mask: Placed) -> NDArray[np.uint8]:
@@ -111,7 +111,7 @@ def _laid(grid: DisplayGrid, placed: Placed, image: Image) -> NDArray[np.float32
         image,
         shape=grid.shape,
         affine=grid.affine,
-        image_from_target=np.linalg.inv(placed.to_participant),
+        image_from_target=np.linalg.inv(placed.to_participant).astype(np.float64),
         interpolation="linear",
     )
     return np.asarray(laid.voxels, dtype=np.float32)

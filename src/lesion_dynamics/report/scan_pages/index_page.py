@@ -37,7 +37,7 @@ def index_page(entries: Sequence[IndexEntry], *, cohort: str, versions: Sequence
         f'<header class="top"><h1>Scans of {escape(cohort)}</h1>'
         f"<p>{len(ordered)} participants, {scans} scans, {flagged} of them with a quality flag. "
         f"Lesion masks of {escape(', '.join(versions))}.</p></header><main>"
-        f'<div class="controls"><label>First <select id="sort">{orders}</select></label>'
+        f'<div class="controls"><label>Sort by <select id="sort">{orders}</select></label>'
         f'<label>Diagnosis <select id="diagnosis"><option value="">all</option>{diagnoses}'
         '</select></label><label><input id="flagged" type="checkbox"> flagged only</label>'
         '<label>Name <input id="search" type="search" size="12"></label>'

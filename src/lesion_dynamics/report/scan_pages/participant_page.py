@@ -175,6 +175,9 @@ def _figure(view: ParticipantView, index: int, session: SessionView) -> str:
         "with the most lesion, lesions outlined"
     )
     flags = f'<p class="flag">{escape(session.flags)}</p>' if session.flags else ""
+    picture = ""
+    if session.quality_picture:
+        picture = f'<p><a href="{escape(session.quality_picture)}">quality control picture</a></p>'
     hidden = "" if index < MOST_OPEN else " hidden"
     return (
         f'<figure data-session="{index}"{hidden}><figcaption><strong>'
@@ -182,7 +185,7 @@ def _figure(view: ParticipantView, index: int, session: SessionView) -> str:
         f'</span> <span class="said"></span></figcaption>'
         f'<div class="stage"><img alt="{escape(alternative)}" '
         f'src="data:image/webp;base64,{session.picture}"></div>'
-        f'<p class="note"></p>{flags}</figure>'
+        f'<p class="note"></p>{flags}{picture}</figure>'
     )
 
 
@@ -257,7 +260,7 @@ def _quality(view: ParticipantView) -> str:
     header = "".join(f"<th scope='col'>{escape(s.session_id)}</th>" for s in view.sessions)
     rows = "".join(
         f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th>"
-        + "".join(f"<td>{escape(value)}</td>" for value in values)
+        + "".join(f"<td>{escape(_readable(value))}</td>" for value in values)
         + "</tr>"
         for name, values in view.figures.items()
     )
@@ -266,6 +269,11 @@ def _quality(view: ParticipantView) -> str:
         f"<div class='wide'><table><thead><tr><th scope='col'>figure</th>{header}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div></section>"
     )
+
+
+def _readable(value: str) -> str:
+    """``1.82013e+06`` as ``1,820,130``; everything else as it was written."""
+    return number(float(value)) if "e+" in value else value
 
 
 def _remarks(view: ParticipantView) -> str:

@@ -54,8 +54,8 @@ def run(settings: ScanPagesSettings) -> ScanPages:
     UserError : nothing was segmented there, the cohort is another one, two folders of one version.
     """
     versions = _versions([settings.derivatives, *settings.compare])
-    tasks = participant_tasks(read_cohort(settings.cohort), versions)
     folder = settings.output or settings.derivatives / FOLDER
+    tasks = participant_tasks(read_cohort(settings.cohort), versions, pages=folder)
     require_writable_folder(folder)
     _write_viewer(folder / VIEWER_FILE)
     limits = PageLimits(folder, int(settings.largest_mb * 1e6), settings.finest_mm)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lesion_dynamics.longitudinal.measurements import FILE_NAME, read_measuremen
 from lesion_dynamics.records.derivatives import ScanOutputs
 from lesion_dynamics.report.scan_pages.text import number
 from lesion_dynamics.workflows.inference_quality import QUALITY_TABLE
+from lesion_dynamics.workflows.quality import FOLDER as QUALITY_FOLDER
 
 _INTERVALS_TABLE = "lesion_intervals.tsv"
 _CHANGE = {"space": "participant", "desc": "change"}
@@ -45,7 +47,10 @@ class LayerTask:
 
 @dataclass(frozen=True, slots=True)
 class SessionTask:
-    """One session: its FLAIR, what tables say, and every version's layer."""
+    """One session: its FLAIR, what tables say, and every version's layer.
+
+    quality_picture : link from the pages' folder, "" where none has been drawn.
+    """
 
     session_id: str
     days: float
@@ -54,6 +59,7 @@ class SessionTask:
     flag_count: int
     flags: str
     figures: Mapping[str, str]
+    quality_picture: str
     layers: tuple[LayerTask, ...]
 
 
@@ -100,8 +106,12 @@ def read_version(folder: Path) -> VersionTables:
     return VersionTables(folder, str(table["model_version"].iloc[0]), rows)
 
 
-def participant_tasks(cohort: Cohort, versions: Sequence[VersionTables]) -> list[ParticipantTask]:
+def participant_tasks(
+    cohort: Cohort, versions: Sequence[VersionTables], *, pages: Path
+) -> list[ParticipantTask]:
     """One task for every participant with a scan that the first version has a row for.
+
+    pages : the folder that the pages will lie in.
 
     Raises
     ------
@@ -128,7 +138,8 @@ def participant_tasks(cohort: Cohort, versions: Sequence[VersionTables]) -> list
     tasks = []
     for place, group in enumerate(groups, start=1):
         name = names[place]
-        views = (_session(scan, sessions.get(scan.key, {}), by_scan, versions) for scan in group)
+        views = [_session(scan, sessions.get(scan.key, {}), by_scan, versions) for scan in group]
+        views = [replace(one, quality_picture=_picture(name, one, first, pages)) for one in views]
         tasks.append(
             ParticipantTask(
                 cohort=cohort.name,
@@ -180,8 +191,17 @@ def _session(
         flag_count=int(count) if count.isdigit() else 0,
         flags=said.get("flags", ""),
         figures={k: v for k, v in said.items() if k not in _TEXT_OF_QUALITY},
+        quality_picture="",
         layers=tuple(_layer(scan, version) for version in versions if scan.key in version.measured),
     )
+
+
+def _picture(participant_id: str, session: SessionTask, version: VersionTables, pages: Path) -> str:
+    name = f"{participant_id}_{session.session_id}_quality.png"
+    picture = version.folder / QUALITY_FOLDER / name
+    if not picture.is_file():
+        return ""
+    return Path(os.path.relpath(picture.resolve(), pages.resolve())).as_posix()
 
 
 def _layer(scan: Scan, version: VersionTables) -> LayerTask:

@@ -30,11 +30,13 @@ from lesion_dynamics.workflows.scan_pages.tasks import LayerTask, ParticipantTas
 
 _COARSEST_MM = 6.0
 _SOMEWHAT = 1.04  # coarser than the size of the last try asks for
+_ALIGNED_DICE = 0.95
 _PROBABILITY_STEP = 1.0 / 255.0
 TRACKED = "lesions tracked from the session before"
 BY_OVERLAP = "by overlap with the session before; lesions are not tracked, growth is not judged"
 NO_COMMON_GRID = "sessions lie on different grids and lesions are not tracked: nothing to show"
 FIRST = "the first session has nothing before it"
+NOT_ALIGNED = "the sessions do not lie on each other and lesions are not tracked: nothing to show"
 NO_MASK = "no lesion mask in this session or the one before"
 
 
@@ -78,7 +80,7 @@ def _view(
     pictures = tuple(
         thumbnail(grey, mask, height_index=height) for grey, mask in zip(greys, firsts, strict=True)
     )
-    changes = _changes(grid, sessions, masks)
+    changes = _changes(grid, sessions, masks, greys)
     views = []
     for index, one in enumerate(sessions):
         layers = tuple(
@@ -94,6 +96,7 @@ def _view(
                 flags=one.task.flags,
                 flair=nifti_text(greys[index], grid.affine),
                 picture=text_of_bytes(pictures[index]),
+                quality_picture=one.task.quality_picture,
                 layers=layers,
             )
         )
@@ -146,13 +149,14 @@ def _changes(
     grid: DisplayGrid,
     sessions: Sequence[SessionImages],
     masks: Sequence[dict[str, NDArray[np.uint8]]],
+    greys: Sequence[NDArray[np.uint8]],
 ) -> list[dict[str, tuple[NDArray[np.uint8] | None, str]]]:
     """By session and model version: the change map on the grid, and what to say of it."""
     found: list[dict[str, tuple[NDArray[np.uint8] | None, str]]] = []
     first = sessions[0]
     found.append({layer.model_version: (None, FIRST) for layer in first.task.layers})
-    for (before, now), (mask_before, mask_now) in zip(
-        pairwise(sessions), pairwise(masks), strict=True
+    for (before, now), (mask_before, mask_now), heads in zip(
+        pairwise(sessions), pairwise(masks), pairwise(greys), strict=True
     ):
         own: dict[str, tuple[NDArray[np.uint8] | None, str]] = {}
         for layer in now.task.layers:
@@ -161,12 +165,20 @@ def _changes(
                 own[name] = (labels_on(grid, now.changes[name]), TRACKED)
             elif name not in before.masks or name not in now.masks:
                 own[name] = (None, NO_MASK)
-            elif in_same_place(before.masks[name], now.masks[name]):
-                own[name] = (overlap_change(mask_before[name], mask_now[name]), BY_OVERLAP)
-            else:
+            elif not in_same_place(before.masks[name], now.masks[name]):
                 own[name] = (None, NO_COMMON_GRID)
+            elif _heads_overlap(*heads) < _ALIGNED_DICE:
+                own[name] = (None, NOT_ALIGNED)
+            else:
+                own[name] = (overlap_change(mask_before[name], mask_now[name]), BY_OVERLAP)
         found.append(own)
     return found
+
+
+def _heads_overlap(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Dice of two heads; scans that share a grid by chance share no more than that."""
+    one, other = first > 0, second > 0
+    return 2.0 * float((one & other).sum()) / max(1.0, float(one.sum() + other.sum()))
 
 
 def _start(

@@ -1,4 +1,4 @@
-"""What one process does: one participant's page and pictures, or nothing where all is up to date."""
+"""What one process does: one participant's page and pictures, unless they are up to date."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def _usable(task: ParticipantTask) -> tuple[ParticipantTask, list[SessionImages]
     ------
     ScanError : there is none.
     """
-    shown, remarks = [], []
+    shown: list[SessionImages] = []
+    remarks: list[str] = []
     for one in task.sessions:
         try:
             shown.append(read_session(one))

@@ -61,13 +61,13 @@
     stage.append(canvas);
     const nv = new niivue.Niivue({
       backColor: [0, 0, 0, 1], logLevel: "error", loadingText: "", dragAndDropEnabled: false,
-      isRadiologicalConvention: true, crosshairColor: [0.34, 0.71, 0.91, 0.7], crosshairWidth: 1,
-      multiplanarShowRender: niivue.SHOW_RENDER.NEVER, textHeight: 0.05,
+      isRadiologicalConvention: true, crosshairColor: [0.34, 0.71, 0.91, 0.7], crosshairWidth: 0.5,
+      multiplanarShowRender: niivue.SHOW_RENDER.NEVER, fontMinPx: 15,
     });
     await nv.attachToCanvas(canvas);
     const grey = await niivue.NVImage.loadFromBase64({
       base64: data.sessions[session].flair, name: "flair.nii.gz", colormap: "gray",
-      cal_min: 0, cal_max: 210,
+      cal_min: 0, cal_max: 180,
     });
     nv.addVolume(grey);
     nv.onLocationChange = (place) => moveTo([...place.frac], nv);
