@@ -24,6 +24,12 @@ def keep_screenshot(page: Page, name: str, *, full: bool = False) -> Path:
     return path
 
 
+def keep_text(name: str, said: str) -> None:
+    """``build/browser/<name>.txt``: a timing is written down, and no test depends on it."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    (SCREENSHOTS / f"{name}.txt").write_text(f"{said}\n", encoding="utf-8")
+
+
 def pixels_of(part: Locator, name: str) -> NDArray[Any]:
     """(rows, columns, 3) of an element, 0 to 255; the picture is kept."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -141,7 +141,7 @@ def _viewer(view: ParticipantView) -> str:
         '<option value="probability">lesion probability</option>'
         '<option value="change">new and resolved lesions</option>'
         f'<option value="none">none</option></select></label>{compare}'
-        '<label>Opacity <input id="opacity" type="range" min="0" max="100" value="55"></label>'
+        '<label>Opacity <input id="opacity" type="range" min="0" max="100" value="75"></label>'
         '<label class="tick"><input id="outline" type="checkbox"> outline only</label></div>'
         f'<fieldset class="controls sessions"><legend>Sessions</legend>{shown}</fieldset>'
         f'<div class="controls sliders">{_SLIDERS}</div>'

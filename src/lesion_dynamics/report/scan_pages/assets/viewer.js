@@ -61,7 +61,8 @@
     stage.append(canvas);
     const nv = new niivue.Niivue({
       backColor: [0, 0, 0, 1], logLevel: "error", loadingText: "", dragAndDropEnabled: false,
-      isRadiologicalConvention: true, crosshairColor: [0.34, 0.71, 0.91, 0.7], crosshairWidth: 0.5,
+      isRadiologicalConvention: true, crosshairColor: [0.34, 0.71, 0.91, 0.7], crosshairWidth: 0.6,
+      crosshairWidthUnit: "mm", crosshairGap: 5,
       multiplanarShowRender: niivue.SHOW_RENDER.NEVER, fontMinPx: 15,
     });
     await nv.attachToCanvas(canvas);
