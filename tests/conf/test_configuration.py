@@ -33,6 +33,7 @@ from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.repeatability import RepeatabilitySettings
 from lesion_dynamics.settings.release import ReleaseSettings
 from lesion_dynamics.settings.releases import ExportSettings, ImportSettings, ParitySettings
+from lesion_dynamics.settings.scan_pages import ScanPagesSettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
 from lesion_dynamics.settings.study_report import ReportSettings
@@ -62,6 +63,7 @@ ROOTS: dict[str, type[Strict]] = {
     "rethreshold": RethresholdSettings,
     "repeatability": RepeatabilitySettings,
     "report": ReportSettings,
+    "scan_pages": ScanPagesSettings,
     "search": SearchSettings,
     "track": TrackSettings,
     "lesion_maps": LesionMapsSettings,
@@ -91,6 +93,7 @@ REQUIRED = {
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "track": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "lesion_maps": ["derivatives=derivatives/study/lesion-segmenter-v1"],
+    "scan_pages": ["derivatives=derivatives/study/lesion-segmenter-v1"],
 }
 """What a command demands whatever the group, with an example of it."""
 

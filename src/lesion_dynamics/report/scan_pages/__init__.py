@@ -1,0 +1,1 @@
+"""Scan pages: what one participant's sessions look like, and the cohort to look through."""

@@ -1,0 +1,83 @@
+"""README and docs taken apart: their code blocks, commands and paths."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+_SHELL = ("bash", "sh", "shell", "console")
+OURS = ("make", "python", "lesion-dynamics")
+ELSEWHERE = (
+    "bidscoiner", "bidsmapper", "cd", "cp", "curl", "dcm2bids", "dcm2bids_helper",
+    "dcm2bids_scaffold", "dcm2niix", "docker", "apptainer", "dvc", "export", "git", "heudiconv",
+    "mkdir", "pip", "source", "scp", "rsync", "sbatch", "srun", "ssh", "mlflow", "ray", "mc", "aws",
+    "createdb", "psql",
+)  # fmt: skip
+"""Programs of others, and of the shell: not ours to check."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of one page, as words without comments."""
+
+    page: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.page}: {' '.join(self.words)}"
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """The code blocks of a page in one of the languages; "" is a block without one."""
+    text = page.read_text(encoding="utf-8")
+    return [body for language, body in _BLOCK.findall(text) if language in languages]
+
+
+def commands() -> list[Command]:
+    """Every command of every page.
+
+    In a block that is said to be shell every line is one; in a block without a language those
+    that start with a program of ours.
+    """
+    found = []
+    for page in PAGES:
+        lines = [(line, True) for body in blocks(page, *_SHELL) for line in _lines(body)]
+        lines += [(line, False) for body in blocks(page, "") for line in _lines(body)]
+        for line, shell in lines:
+            words = tuple(shlex.split(line, comments=True)) if shell or _ours(line) else ()
+            if words:
+                found.append(Command(page.name, _without_assignments(words)))
+    return found
+
+
+def inline(pattern: str) -> list[tuple[str, str]]:
+    """(page, what the pattern's group matched) for inline code of every page."""
+    found = []
+    for page in PAGES:
+        text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+        for code in re.findall(r"`([^`]+)`", text):
+            found += [(page.name, match) for match in re.findall(pattern, " ".join(code.split()))]
+    return found
+
+
+def _lines(body: str) -> list[str]:
+    joined = re.sub(r"\\\n\s*", " ", body)
+    return [line.strip().removeprefix("$ ") for line in joined.splitlines() if line.strip()]
+
+
+def _ours(line: str) -> bool:
+    return line.split()[0] in OURS
+
+
+def _without_assignments(words: tuple[str, ...]) -> tuple[str, ...]:
+    """``A=b python x.py`` is ``python x.py``."""
+    kept = list(words)
+    while kept and re.fullmatch(r"[A-Z_]+=.*", kept[0]):
+        kept.pop(0)
+    return tuple(kept)
