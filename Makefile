@@ -10,7 +10,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data study baseline test lint bench-statistics bench-check bench-preprocessing bench-training test-kill null-simulation ui clean
+.PHONY: help setup data study baseline test test-browser test-kill test-outage test-server test-data lint docs \
+  bench-statistics bench-check bench-preprocessing bench-training bench-inference bench-lesions \
+  bench-longitudinal null-simulation ui clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
@@ -64,8 +66,35 @@ bench-statistics: $(READY) ## time the statistics, ratios against statsmodels an
 bench-training: $(READY) ## time the loader and the training step, ratios against a torchio loop
 	$(BIN)/python benchmarks/bench_training.py
 
-test-kill: $(READY) ## kill one training 20 times; its final weights must be those of an undisturbed one
+bench-inference: $(READY) ## time one scan to its mask, ratios against nnU-Net's predictor and MONAI's sliding window
+	$(BIN)/python benchmarks/bench_inference.py
+
+bench-lesions: $(READY) data ## lesions followed and mapped from true masks of the phantom, against its truth
+	$(BIN)/python benchmarks/lesion_tracking.py --results benchmarks/results/lesion_tracking.json
+	$(BIN)/python benchmarks/lesion_maps.py data build/lesion_maps --results benchmarks/results/lesion_maps.json
+
+bench-longitudinal: $(READY) ## noise and true change where sessions inform each other (needs make study)
+	$(BIN)/python benchmarks/longitudinal_mode.py --model-version models/lesion-segmenter
+
+test-browser: $(READY) ## open the pages in chromium; screenshots in build/browser
+	$(BIN)/python -m pytest tests/browser -m browser
+
+test-kill: $(READY) ## kill a training and an inference 20 times each; all must be as if undisturbed
 	$(BIN)/python benchmarks/kill_training.py --kills 20
+	$(BIN)/python benchmarks/kill_inference.py --kills 20
+
+test-outage: $(READY) ## kill the MLflow server 10 times during a training; its record must be whole
+	$(BIN)/python benchmarks/kill_tracking_server.py --kills 10
+
+test-server: $(READY) ## the loop against PostgreSQL, an S3 store and MLflow on loopback, four writers at once
+	$(BIN)/python benchmarks/server_stack.py
+
+test-data: $(READY) ## what DVC redoes for one changed participant; push and pull from a folder and from S3
+	$(BIN)/python benchmarks/touch_participant.py
+
+docs: $(READY) ## build the documentation, build/site/index.html
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+
 bench-check: $(READY) ## time the check of 10,000 participants by tables and headers
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_check.py --participants 10000
 

@@ -15,24 +15,24 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
-from lesion_dynamics.settings.doctor import DoctorSettings
 from lesion_dynamics.settings.corrections import (
     LayOutCorrectionsSettings,
     RankScansSettings,
     TakeCorrectionsSettings,
 )
 from lesion_dynamics.settings.deliver import DeliverSettings
+from lesion_dynamics.settings.doctor import DoctorSettings
 from lesion_dynamics.settings.inference import InferSettings
-from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
 from lesion_dynamics.settings.lesion_maps import LesionMapsSettings
 from lesion_dynamics.settings.lesions_in_time import TrackSettings
 from lesion_dynamics.settings.lineage import LineageSettings
+from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
 from lesion_dynamics.settings.outside_masks import RegisterMasksSettings
 from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
-from lesion_dynamics.settings.repeatability import RepeatabilitySettings
 from lesion_dynamics.settings.release import ReleaseSettings
 from lesion_dynamics.settings.releases import ExportSettings, ImportSettings, ParitySettings
+from lesion_dynamics.settings.repeatability import RepeatabilitySettings
 from lesion_dynamics.settings.scan_pages import ScanPagesSettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
@@ -56,7 +56,6 @@ ROOTS: dict[str, type[Strict]] = {
     "quality": QualityPicturesSettings,
     "measure_masks": MeasureMasksSettings,
     "deliver": DeliverSettings,
-    "quality": QualityPicturesSettings,
     "lay_out_corrections": LayOutCorrectionsSettings,
     "rank_scans": RankScansSettings,
     "register_masks": RegisterMasksSettings,

@@ -19,7 +19,6 @@ COMMANDS: Mapping[str, str] = {
     "quality": "draw every scan of an inference, and contact sheets of the cohort",
     "scan-pages": "pages to look through every scan and its lesions, participant by participant",
     "measure-masks": "measure a folder of lesion masks",
-    "report": "make the pages of results that analyze.py has written",
     "register-masks": "measure lesion masks of another tool as a version of their own",
     "rethreshold": "another threshold or minimum lesion volume, from stored probabilities",
     "track": "follow every lesion from session to session: new, enlarging, gone",
@@ -37,7 +36,6 @@ COMMANDS: Mapping[str, str] = {
     "take-corrections": "take corrected masks back as reference masks of the cohort",
     "deliver": "send what the tracking server could not take during an outage",
     "doctor": "say what is wrong with the set-up and how to mend it",
-    "scan-pages": "pages to look through every scan and its lesions, participant by participant",
 }
 """What each command does, in the order of the work."""
 
@@ -46,12 +44,6 @@ def module_of(command: str) -> str:
     """The module of a command; `import` is a word that no module can be named."""
     name = "import_dataset" if command == "import" else command.replace("-", "_")
     return f"lesion_dynamics.commands.{name}"
-MODULES: Mapping[str, str] = {
-    "import": "import_dataset",
-    "register-masks": "register_masks",
-    "scan-pages": "scan_pages",
-}
-"""Module of a command whose name no module can have; the others are called as their module."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
