@@ -23,17 +23,18 @@ class ExactInstanceNorm(nn.Module):
     def __init__(self, norm: nn.InstanceNorm3d) -> None:
         super().__init__()
         self.norm = nn.InstanceNorm3d(norm.num_features, eps=norm.eps, affine=False)
+        self.affine = norm.affine
         self.weight, self.bias = norm.weight, norm.bias
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, channels, x, y, z)."""
-        nearly = self.norm(inputs)
+        nearly: Tensor = self.norm(inputs)
         # The factor of 2 keeps OpenVINO from joining the two means into one long sum.
         mean = (nearly.mean(_SLICE, keepdim=True) * 2.0).mean(2, keepdim=True) * 0.5
         # Small before it is rounded: the variance less 1.
         excess = ((nearly * nearly).mean(_SLICE, keepdim=True) - 1.0).mean(2, keepdim=True)
         exact = nearly - (nearly * (excess * 0.5) + mean)
-        if self.weight is None:
+        if not self.affine:
             return exact
         shape = (1, -1, 1, 1, 1)
         return exact * self.weight.reshape(shape) + self.bias.reshape(shape)

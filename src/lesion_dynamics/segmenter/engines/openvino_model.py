@@ -102,7 +102,7 @@ def _serialised(network: LesionNetwork, input_channels: int, *, split: bool) -> 
     with torch.no_grad(), warnings.catch_warnings():
         # torch warns of every branch on a shape; the trial on another shape is what decides.
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             network, torch.zeros(1, input_channels, edge, edge, edge), check_trace=False
         )
     # The front end reads from the decoder while it converts, and does not keep it alive.
