@@ -128,6 +128,21 @@ def test_no_room_is_said() -> None:
             list(spread(add, [1], executor=gpu, description="", initializer=begin, arguments=(1,)))
 
 
+def test_a_cluster_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def init(*, address: str, **given: object) -> None:
+        asked.append(address)
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    far = TWO.model_copy(update={"address": "10.0.0.1:6379"})
+    with pytest.raises(ConfigurationError, match=r"nobody there.*ray start"):
+        list(spread(add, [1], executor=far, description="", initializer=begin, arguments=(1,)))
+    assert asked == ["10.0.0.1:6379"]
+
+
 def test_without_ray_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'lesion-dynamics\[cluster\]'"):
