@@ -22,8 +22,10 @@ SLICES_MM = (-32, -16, 0, 12, 22, 34)
 
 _FREQUENCY_MAP = "plasma"
 _CONTRAST_MAP = "PuOr"
+_OUTLINE = "#56B4E9"
 _LEAST_SHOWN = 0.01
 _WIDTH, _ROW_HEIGHT = 9.2, 1.95
+_TITLE_HEIGHT = 0.15
 _CROP = (slice(20, 177), slice(21, 213))
 _TEXT: dict[str, Any] = {"fontsize": 8, "color": "white"}
 
@@ -58,6 +60,9 @@ def draw_lesion_maps(folder: Path, name: str, maps: GroupMaps) -> tuple[Path, Pa
     with house_style():
         rows = len(maps.frequency) + (maps.contrast is not None)
         figure = new_figure(width=_WIDTH, height=0.25 + _ROW_HEIGHT * rows)
+        engine = figure.get_layout_engine()
+        if engine is not None:  # room for the first row's title
+            engine.set(rect=(0, 0, 1, 1 - _TITLE_HEIGHT / figure.get_figheight()))  # type: ignore[call-arg]
         axes = figure.subplots(rows, len(SLICES_MM), squeeze=False)
         highest = max((float(m.max()) for m in maps.frequency.values()), default=0.0)
         scale = (0.0, max(highest, 2 * _LEAST_SHOWN))
@@ -86,7 +91,7 @@ def _difference(
     for axis, height in zip(axes, SLICES_MM, strict=True):
         plane = _plane(below, height, maps)
         if plane.any():
-            axis.contour(plane, levels=[0.5], colors="white", linewidths=0.8)
+            axis.contour(plane, levels=[0.5], colors=_OUTLINE, linewidths=0.9)
     _bar(figure, shown, axes, "t (purple: MS,\norange: NMOSD more)")
 
 

@@ -150,18 +150,15 @@ def test_the_tolerance_takes_no_neighbour_that_has_a_partner() -> None:
 
 
 def test_a_touch_smaller_than_the_share_joins_nobody() -> None:
-    before = mask(((4, 10), (4, 10), (4, 10)), ((11, 17), (4, 10), (4, 10)))
-    # The first grows a bar of one voxel's width into the place of the second.
+    before = mask(((4, 10), (4, 10), (4, 10)), ((12, 18), (4, 10), (4, 10)))
+    # The first grows a thread that ends in a voxel where the second was.
     after = mask(
-        ((4, 10), (4, 10), (4, 10)), ((12, 17), (4, 10), (4, 10)), ((10, 11), (4, 5), (4, 5))
+        ((4, 10), (4, 10), (4, 10)), ((10, 13), (4, 5), (4, 5)), ((14, 18), (4, 10), (4, 10))
     )
-    wide = RULES.model_copy(update={"boundary_mm": 0.4})
-    changes = [x.change for x in tracked(before, after, rules=wide).lesions]
-    assert changes == ["stable", "stable"]
-    through = mask(
-        ((4, 10), (4, 10), (4, 10)), ((11, 17), (4, 10), (4, 10)), ((10, 11), (4, 5), (4, 5))
-    )
-    assert [x.change for x in tracked(before, through).lesions] == ["merged"]
+    wide = RULES.model_copy(update={"boundary_mm": 3.0})
+    assert [x.change for x in tracked(before, after, rules=wide).lesions] == ["stable", "stable"]
+    any_touch = wide.model_copy(update={"overlap_share": 0.001})
+    assert only(tracked(before, after, rules=any_touch)).change == "merged"
 
 
 def test_a_new_lesion_that_grows_together_with_an_old_one_is_new() -> None:
