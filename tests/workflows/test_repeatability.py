@@ -20,8 +20,10 @@ from lesion_dynamics.longitudinal.repeatability import REPEATABILITY_FILE, read_
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing.intensity import normalise_intensities
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
-from lesion_dynamics.preprocessing.steps import COMPUTED
+from lesion_dynamics.preprocessing.step_cache import open_cache
+from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.records.repeatability_record import bring_to_measurements
+from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.repeatability import RepeatabilitySettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.workflows.repeatability import measuring, worker
@@ -50,6 +52,13 @@ def place(trained: tuple[Workplace, ModelVersion], tmp_path: Path) -> Workplace:
     return Workplace(tmp_path, trained[0].data)
 
 
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
+    """Expensive steps are done once for all tests here."""
+    folder = tmp_path_factory.mktemp("steps")
+    return Steps(open_cache(CacheSettings(folder=folder, largest_gb=1)))
+
+
 class BrightIsLesion:
     """A segmenter whose answer is the FLAIR itself, so that every perturbation shows."""
 
@@ -75,7 +84,10 @@ class BrightIsLesion:
 
 @pytest.fixture
 def again(
-    place: Workplace, trained: tuple[Workplace, ModelVersion], monkeypatch: pytest.MonkeyPatch
+    place: Workplace,
+    trained: tuple[Workplace, ModelVersion],
+    steps: Steps,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
     """Rows of the first scan under some overrides, with the segmenter above, in this process."""
 
@@ -84,7 +96,7 @@ def again(
         scan = read_cohort(settings.cohort).scans[0]
         begun = worker._Worker(
             BrightIsLesion(trained[1]), trained[1], settings.cohort,  # type: ignore[arg-type]
-            settings.perturbations, settings.seed, COMPUTED,
+            settings.perturbations, settings.seed, steps,
         )  # fmt: skip
         monkeypatch.setattr(worker, "_worker", begun)
         monkeypatch.setattr(worker, "_other", lambda *_: BrightIsLesion(trained[1], offset=0.1))

@@ -131,16 +131,21 @@ def with_field(
     return replace(changed, sequences=sequences)
 
 
-def _corrected(
-    own: PreparedSequence, scan: PreparedScan, settings: BiasFieldSettings
-) -> PreparedSequence:
-    brain = resample_through(
+def brain_on(own: PreparedSequence, scan: PreparedScan) -> Image:
+    """The scan's brain mask on the grid of one of its sequences."""
+    return resample_through(
         scan.brain_mask,
         shape=own.image.shape,
         affine=own.image.affine,
         steps=(*own.steps_to_true, own.to_flair, *scan.flair.steps_from_true),
         interpolation="nearest",
     )
+
+
+def _corrected(
+    own: PreparedSequence, scan: PreparedScan, settings: BiasFieldSettings
+) -> PreparedSequence:
+    brain = brain_on(own, scan)
     log_field = find_bias_field(own.image, brain, settings=settings)
     return replace(own, image=without_bias_field(own.image, log_field), log_bias_field=log_field)
 

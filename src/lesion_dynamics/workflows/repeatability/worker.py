@@ -20,6 +20,7 @@ from lesion_dynamics.imaging.writing import as_stored
 from lesion_dynamics.lesions.measurement import measure
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing.perturbation import (
+    brain_on,
     mirrored,
     noisier,
     shifted,
@@ -159,10 +160,7 @@ def _noise(prepared: PreparedScan, share: float) -> dict[str, float]:
     found = {}
     for name, own in prepared.sequences.items():
         image = own.image
-        # The sequence's own extent stands in for the brain, which may lie on another grid.
-        inside = image.voxels > 0
-        if name == "FLAIR":
-            inside &= prepared.brain_mask.voxels > 0
+        inside = brain_on(own, prepared).voxels > 0
         plane = slice_plane(image.voxel_sizes_mm)
         found[name] = share * noise_standard_deviation(image.voxels, inside, plane=plane)
     return found
