@@ -55,10 +55,15 @@ def test_a_training_ends_in_a_registered_version_without_a_pickle(
     store = open_store(place.training().tracking)
     assert version.label == "lesion-segmenter/1"
     assert is_registered(store, version)
-    stored = {
-        path.suffix for path in (place.folder / "tracking/artifacts").rglob("*") if path.is_file()
-    }
-    assert stored <= {".json", ".safetensors", ".png", ".svg"}
+    files = [p for p in (place.folder / "tracking/artifacts").rglob("*") if p.is_file()]
+    flavour = {
+        "MLmodel", "served_model.py", "model_card.md", "requirements.txt", "conda.yaml",
+        "python_env.yaml",
+    }  # fmt: skip
+    others = [path for path in files if path.name not in flavour]
+    assert {path.suffix for path in others} <= {".json", ".safetensors", ".png", ".svg"}
+    assert flavour <= {path.name for path in files}
+    assert (place.folder / "models/lesion-segmenter/model_card.md").is_file()
     run_id = json.loads((place.folder / "models/lesion-segmenter/model_version.json").read_text())[
         "run_id"
     ]

@@ -25,6 +25,7 @@ _CREDENTIALS = re.compile(r"//[^/\s]*@")
 _LONGEST_LINE = 120
 _MLFLOW_DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # MLflow's own are 120 s and 7 tries; what cannot be sent waits in the spool instead.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
