@@ -138,6 +138,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=20 * EPOCHS)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end with it
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
