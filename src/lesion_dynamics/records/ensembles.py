@@ -22,7 +22,22 @@ def resolve_all(
     ------
     ModelVersionError : one of them is not there, or they do not go together.
     """
-    parts = [reference]
-    if not (Path(reference) / MANIFEST_FILE).is_file():
-        parts = [part.strip() for part in reference.split(SEPARATOR)]
-    return combined([resolve(part, tracking) for part in parts], tta=tta)
+    return combined([resolve(part, tracking) for part in _parts(reference)], tta=tta)
+
+
+def pinned(reference: str, tracking: TrackingSettings) -> str:
+    """The same model versions, every alias replaced by the number that it means now.
+
+    Raises
+    ------
+    ModelVersionError : one of them is not there.
+    """
+    return SEPARATOR.join(
+        part if Path(part).is_dir() else resolve(part, tracking).label for part in _parts(reference)
+    )
+
+
+def _parts(reference: str) -> list[str]:
+    if (Path(reference) / MANIFEST_FILE).is_file():
+        return [reference]
+    return [part.strip() for part in reference.split(SEPARATOR)]

@@ -64,7 +64,7 @@ def run(settings: AnalyzeSettings) -> AnalysisResult:
     files = write_results(result, inputs, settings)
     _show(result.text, files)
     if settings.report:
-        _write_report(settings)
+        write_report(settings)
     if inputs.refusals:
         first = inputs.refusals[0]
         raise MeasurementsError(
@@ -216,8 +216,8 @@ def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(labelled, ignore_index=True)
 
 
-def _write_report(settings: AnalyzeSettings) -> None:
-    """Pages made of what was just written, so that they can never say anything else."""
+def write_report(settings: AnalyzeSettings) -> None:
+    """Pages made of the tables in the output folder, so that they can never say anything else."""
     from lesion_dynamics.report.html.results import read_results
     from lesion_dynamics.workflows.study_report.pages import show, write_pages
     from lesion_dynamics.workflows.study_report.version_files import facts_of_versions

@@ -153,6 +153,13 @@ def _portable_settings(settings: AnalyzeSettings) -> dict[str, Any]:
     for name, path in (("truth", cohort.truth), ("reference_masks", cohort.reference_masks)):
         chosen["cohort"][name] = portable(path) if path else None
     chosen["measurements"] = [portable(Path(path)) for path in settings.measurements]
+    for name, file in cohort.distortion.gradient_coefficients.items():
+        chosen["cohort"]["distortion"]["gradient_coefficients"][name] = portable(file)
+    others = chosen["study"]["robustness"]["other_measurements"]
+    for name, patterns in settings.study.robustness.other_measurements.items():
+        others[name] = [portable(Path(path)) for path in patterns]
+    if settings.new_lesions is not None:
+        chosen["new_lesions"] = portable(settings.new_lesions)
     chosen["output"] = portable(settings.output)
     return chosen
 

@@ -84,12 +84,8 @@ def run(settings: InferSettings) -> InferenceResult:
     UserError : the cohort or the model version cannot be used, or the output not be written;
         another process is writing it.
     """
-    from lesion_dynamics.records.ensembles import resolve_all
-
     require_engine(settings.engine)
-    version = resolve_all(settings.model_version, settings.tracking, tta=settings.tta)
-    if settings.longitudinal != "none":
-        version = replace(version, mode=LONGITUDINAL)
+    version = version_of(settings)
     settings = staged(settings)
     segmenter = version.manifest.segmenter
     cohort = read_cohort(
@@ -108,6 +104,19 @@ def run(settings: InferSettings) -> InferenceResult:
         result = _run(cohort, version, folder, settings, mirror)
         publish_rest(mirror)
     return result
+
+
+def version_of(settings: InferSettings) -> ModelVersion:
+    """The model version that is applied, in the mode in which it is.
+
+    Raises
+    ------
+    ModelVersionError : there is no such version, or its members do not go together.
+    """
+    from lesion_dynamics.records.ensembles import resolve_all
+
+    version = resolve_all(settings.model_version, settings.tracking, tta=settings.tta)
+    return version if settings.longitudinal == "none" else replace(version, mode=LONGITUDINAL)
 
 
 def _run(

@@ -14,6 +14,8 @@ from tests.workflows.releases.tiny_version import make_version
 
 from lesion_dynamics.cohort.cohort import Exclusion
 from lesion_dynamics.errors import ScanError
+from lesion_dynamics.model_version import load_model_version
+from lesion_dynamics.records import ensembles
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.release import ReleaseSettings
 from lesion_dynamics.settings.strict import validated
@@ -136,13 +138,53 @@ def test_failed_scans_are_said_after_the_study_is_made(
     assert analysed == [place / "other"]
 
 
-def test_the_inference_is_told_what_the_release_is_told(place: Path) -> None:
-    own = settings(place, mni="affine", cache={"folder": None, "largest_gb": 2.0},
-                   executor={"processes": 3, "threads_per_process": 2})  # fmt: skip
-    told = release._inference(own, "segmenter/3")
-    for name in ("cohort", "executor", "tracking", "mni", "cache", "quality"):
-        assert getattr(told, name) == getattr(own, name), name
-    assert (told.model_version, told.output) == (str(place / "version"), place / "derivatives")
-    # A name that may move is handed on as the number that it was resolved to.
-    alias = settings(place, model_version="segmenter@candidate")
-    assert release._inference(alias, "segmenter/3").model_version == "segmenter/3"
+def test_both_commands_are_told_what_the_release_is_told(place: Path) -> None:
+    own = settings(
+        place, mni="affine", cache={"folder": None, "largest_gb": 2.0}, engine="torch",
+        tta="flips", longitudinal="shared", report=False, new_lesions=place / "new.tsv",
+        executor={"processes": 3, "threads_per_process": 2},
+        cohort={"name": "tiny", "layout": "bids", "root": place, "session_alignment": "rigid"},
+    )  # fmt: skip
+    inferring, analysing = release._inference(own, "segmenter/3"), release._analysis(own)
+    for told, different in (
+        (inferring, {"model_version", "output"}),
+        (analysing, {"measurements"}),
+    ):
+        for name in set(type(told).model_fields) - different:
+            assert getattr(told, name) == getattr(own, name), name
+    assert (inferring.model_version, inferring.output) == ("segmenter/3", place / "derivatives")
+    assert analysing.measurements == (str(place / "derivatives" / "tiny"),)
+
+
+def test_the_file_of_a_release_has_the_keys_of_both_commands() -> None:
+    keys = {name: set(composed(name)) for name in ("infer", "analyze", "release")}
+    assert keys["release"] == keys["infer"] | keys["analyze"] - {"measurements"} | {"derivatives"}
+    for key in keys["infer"] - {"output"}:
+        assert composed("release")[key] == composed("infer")[key], key
+
+
+def test_aliases_are_fixed_to_numbers_and_folders_stay(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = load_model_version(place / "version")
+    monkeypatch.setattr(ensembles, "resolve", lambda *_: newest)
+    folder = str(place / "version")
+    tracking = settings(place).tracking
+    assert ensembles.pinned(folder, tracking) == folder
+    assert ensembles.pinned("segmenter@candidate", tracking) == "segmenter/3"
+    both = ensembles.pinned(f"segmenter@candidate + {folder}", tracking)
+    assert both == f"segmenter/3+{folder}"
+
+
+def test_a_version_with_mirrored_scans_is_named_so_and_gets_its_pages(
+    place: Path,
+) -> None:
+    done = release.run(settings(place, tta="flips"))
+    assert done.model_version == "segmenter/3+flips"
+    pages = place / "results" / "report"
+    assert (pages / "segmenter-v3.html").is_file()
+    assert (pages / "comparison.html").is_file()
+    (pages / "comparison.html").unlink()
+    again = release.run(settings(place))
+    assert not again.analysed
+    assert (pages / "comparison.html").is_file()

@@ -38,18 +38,21 @@ def run(settings: ReleaseSettings) -> Release:
     ------
     UserError : as ``infer.py`` and ``analyze.py``; of failed scans only after the analysis.
     """
-    from lesion_dynamics.records.registry import resolve
+    from lesion_dynamics.records.ensembles import pinned
 
-    version = resolve(settings.model_version, settings.tracking)
-    inferred = inference.run(_inference(settings, version.label))
+    told = _inference(settings, pinned(settings.model_version, settings.tracking))
+    label = inference.version_of(told).label
+    inferred = inference.run(told)
     wanted = _analysis(settings)
     current = is_current(read_inputs(wanted), wanted)
     if current:
         _LOG.info("The study in %s is up to date.", wanted.output)
+        if wanted.report:  # of the same tables, but maps and scan pages may have come since
+            analysis.write_report(wanted)
     else:
         analysis.run(wanted)
     inferred.require_no_failures()
-    return Release(version.label, inferred.done, inferred.kept, not current, wanted.output)
+    return Release(label, inferred.done, inferred.kept, not current, wanted.output)
 
 
 def is_current(inputs: AnalysisInputs, settings: AnalyzeSettings) -> bool:
@@ -77,25 +80,16 @@ def is_current(inputs: AnalysisInputs, settings: AnalyzeSettings) -> bool:
     )
 
 
-def _inference(settings: ReleaseSettings, label: str) -> InferSettings:
-    reference = settings.model_version
-    return InferSettings(
-        cohort=settings.cohort,
-        # The number, resolved once; a folder stays what it is.
-        model_version=reference if Path(reference).is_dir() else label,
-        executor=settings.executor,
-        tracking=settings.tracking,
-        mni=settings.mni,
-        cache=settings.cache,
-        quality=settings.quality,
-        output=settings.derivatives,
-    )
+def _inference(settings: ReleaseSettings, model_version: str) -> InferSettings:
+    own = {name: getattr(settings, name) for name in InferSettings.model_fields}
+    # The number, resolved once; a folder stays what it is.
+    return InferSettings(**{**own, "model_version": model_version, "output": settings.derivatives})
 
 
 def _analysis(settings: ReleaseSettings) -> AnalyzeSettings:
-    return AnalyzeSettings(
-        cohort=settings.cohort,
-        measurements=(str(settings.derivatives / settings.cohort.name),),
-        study=settings.study,
-        output=settings.output,
-    )
+    own = {
+        name: getattr(settings, name)
+        for name in AnalyzeSettings.model_fields
+        if name != "measurements"
+    }
+    return AnalyzeSettings(measurements=(str(settings.derivatives / settings.cohort.name),), **own)
