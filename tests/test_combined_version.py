@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from lesion_dynamics.combined_version import combined, members_of, tta_of
 from lesion_dynamics.errors import ModelVersionError
 from lesion_dynamics.imaging.image import Image
-from lesion_dynamics.model_version import ModelVersion, load_manifest
+from lesion_dynamics.model_version import (
+    LONGITUDINAL,
+    ModelVersion,
+    folder_name_of,
+    load_manifest,
+)
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan, PreparedSequence
 from lesion_dynamics.records.ensembles import resolve_all
 from lesion_dynamics.records.shipped import SHIPPED_FOLDER
@@ -48,6 +53,9 @@ def test_names_hash_and_operating_point() -> None:
     both = combined([first, second], tta="flips")
     assert both.label == "seg/1+seg/2+flips"
     assert both.folder_name == "seg-v1+seg-v2+flips"
+    together = replace(both, mode=LONGITUDINAL)
+    for one in (first, both, together):
+        assert folder_name_of(one.label) == one.folder_name
     assert both.manifest.operating_point == first.manifest.operating_point
     assert combined([first], tta="flips").label == "seg/1+flips"
     hashes = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ class Manifest(Strict):
     operating_point: OperatingPoint
     validation: dict[str, Any]
     training: dict[str, Any]
+
+
+def folder_name_of(label: str) -> str:
+    """What the derivatives folder of a label is called: every ``/number`` as ``-v<number>``."""
+    return re.sub(r"/(\d+)", r"-v\1", label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ def test_missing_columns_are_named():
 def test_no_file_no_table_and_no_row_are_refused(tmp_path):
     with pytest.raises(MeasurementsError, match="no such table"):
         read_measurements(tmp_path / "none.tsv")
+    with pytest.raises(MeasurementsError, match="this is a folder"):
+        read_measurements(tmp_path)
     (tmp_path / "empty.tsv").write_text("")
     with pytest.raises(MeasurementsError, match="not a tab-separated table"):
         read_measurements(tmp_path / "empty.tsv")
@@ -149,6 +151,15 @@ def test_model_versions_are_ordered_by_number_and_the_truth_comes_last():
     expected = ["a-manual-mask", "lesion-segmenter/9", "lesion-segmenter/10", "truth"]
     assert model_versions(table) == expected
     assert table["model_version"].tolist() == expected
+
+
+def test_variants_stand_behind_their_version_and_before_the_next():
+    expected = [
+        "m/2", "m/2+flips", "m/2+m/9", "m/2+m/10", "m/2+t0.35", "m/2+t0.4", "m/2-longitudinal",
+        "m/10", "m/10+flips", "truth",
+    ]  # fmt: skip
+    table = check(*[row(model_version=name) for name in reversed(expected)])
+    assert model_versions(table) == expected
 
 
 def test_tables_together_refuse_a_scan_that_both_have():

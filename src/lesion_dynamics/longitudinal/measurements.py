@@ -57,6 +57,7 @@ _VOLUMES = (
     "voxel_volume_mm3",
 )
 KEY = ["model_version", "participant_id", "session_id"]
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 
 
 def read_measurements(path: Path) -> pd.DataFrame:
@@ -105,6 +106,18 @@ def table_at(path: Path) -> pd.DataFrame:
             "no such table of lesion volumes",
             where=path,
             remedy="Run infer.py, or correct the path.",
+        ) from None
+    except IsADirectoryError:
+        raise MeasurementsError(
+            "this is a folder, not a table of lesion volumes",
+            where=path,
+            remedy="Name the table in it.",
+        ) from None
+    except OSError as error:
+        raise MeasurementsError(
+            f"this table cannot be read ({error.strerror})",
+            where=path,
+            remedy="Correct its access rights, or name another table.",
         ) from None
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise MeasurementsError(
@@ -250,10 +263,12 @@ def model_versions(table: pd.DataFrame) -> list[str]:
 
 
 def _in_order(versions: Iterable[str]) -> list[str]:
-    def key(version: str) -> tuple[bool, str, int, str]:
-        number = re.search(r"\d+$", version)
-        name = version[: number.start()] if number else version
-        return (version == TRUTH, name, int(number.group()) if number else 0, version)
+    """Every number in a label counts as a number: a/2+flips is older than a/10+flips."""
+
+    def key(version: str) -> tuple[bool, list[str | float], str]:
+        parts = _NUMBER.split(version)  # text and numbers by turns
+        numbered = [float(part) if at % 2 else part for at, part in enumerate(parts)]
+        return (version == TRUTH, numbered, version)
 
     return sorted((str(version) for version in versions), key=key)
 

@@ -306,7 +306,8 @@ def test_sixty_one_participants_with_four_scans_stay_below_five_megabytes(result
 @pytest.mark.parametrize(
     ("version", "name"),
     [("lesion-segmenter/3", "lesion-segmenter-v3.html"), ("truth", "truth.html"),
-     ("../x y/2", "..-x-y-v2.html"), ("a/b/1", "a-b-v1.html")],
+     ("../x y/2", "..-x-y-v2.html"), ("a/b/1", "a-b-v1.html"),
+     ("m/1+m/2", "m-v1+m-v2.html"), ("m/1+flips-longitudinal", "m-v1+flips-longitudinal.html")],
 )  # fmt: skip
 def test_page_names_stay_in_their_folder(version, name):
     assert page_name(version) == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pandas as pd
 
@@ -113,11 +114,11 @@ def _row(
 
 
 def _short(version: str, count: int) -> str:
-    """The whole name of a few versions, the number alone of many."""
+    """The whole name of a few versions, the numbers alone of many."""
     if count <= 2 and len(version) <= 24:
         return version
-    name, _, number = version.rpartition("/")
-    return f"v{number}" if name else version[:10]
+    numbers = re.sub(r"[^/+]+/(\d+)", r"v\1", version)
+    return numbers if numbers != version else version[:10]
 
 
 def agreement_panels(

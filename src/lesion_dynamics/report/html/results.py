@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.longitudinal.measurements import TRUTH
+from lesion_dynamics.model_version import folder_name_of
 from lesion_dynamics.settings.study import Publication
 
 _NEEDED = (
@@ -100,9 +101,7 @@ def read_results(folder: Path) -> Results:
 
 def page_name(version: str) -> str:
     """File name of a model version's report: ``name-v3.html`` for ``name/3``."""
-    name, _, number = version.rpartition("/")
-    plain = f"{name}-v{number}" if name else version
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain) + ".html"
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", folder_name_of(version)) + ".html"
 
 
 def _table(path: Path, *, needed: bool) -> pd.DataFrame:

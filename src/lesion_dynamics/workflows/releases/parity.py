@@ -21,6 +21,7 @@ from lesion_dynamics.lesions.parity import (
     scan_parity,
 )
 from lesion_dynamics.longitudinal.tidy_tables import write_table
+from lesion_dynamics.model_version import folder_name_of
 from lesion_dynamics.report.text_table import text_table
 from lesion_dynamics.settings.releases import ParitySettings
 
@@ -157,8 +158,7 @@ def _folder(reference: str, settings: ParitySettings) -> Path:
         from lesion_dynamics.records.registry import resolve
 
         label = resolve(reference, settings.tracking).label
-    name, _, number = label.rpartition("/")
-    folder = settings.derivatives / f"{name}-v{number}"
+    folder = settings.derivatives / folder_name_of(label)
     if not folder.is_dir():
         raise ModelVersionError(
             f"{label} has no lesion masks in {settings.derivatives}",
