@@ -40,10 +40,14 @@ _SOURCE = (
 )
 _LESION = {"label": "L"}
 _NOT_IN_BIDS = (
-    "*.tsv", "*.parquet", "exclusions.json", "outside_version.json", "repeatability.json",
-    "quality.json", "*_quality.json", "lesion_maps.json", "*_xfm.*", "quality/", "pages/", "group/",
+    "*.tsv", "*.parquet", "exclusions.json", "outside_version.json", "repeatability.*",
+    "quality.json", "*_quality.json", "lesions.json", "lesion_intervals.json",
+    "lesion_maps.json", "lineage.json", "*_xfm.*", "quality", "pages", "group", "repeatability",
 )  # fmt: skip
-"""What lies beside the masks and has no place in BIDS: validators leave it alone."""
+"""What lies beside the masks and has no place in BIDS: validators leave it alone.
+
+Folders have no slash behind them: the validator takes ``pages/`` for the files in it alone.
+"""
 
 
 @dataclass(frozen=True, slots=True)
