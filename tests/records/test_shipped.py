@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from lesion_dynamics.errors import ModelVersionError
 from lesion_dynamics.model_version import WEIGHTS_FILE, load_manifest
-from lesion_dynamics.records import shipped
+from lesion_dynamics.records import registry, shipped
 from lesion_dynamics.records.registry import resolve
 from lesion_dynamics.records.shipped import MODEL_CARD_FILE, SHIPPED_FOLDER, SHIPPED_NAME
+from lesion_dynamics.records.store import REGISTERING_LOCK_FILE, open_store, sole_registration
 from lesion_dynamics.segmenter.segmenter import Segmenter
 from lesion_dynamics.settings.tracking import TrackingSettings
 
@@ -34,14 +39,35 @@ def test_a_fresh_store_has_the_baseline_as_version_1(tracking: TrackingSettings)
     version = resolve(f"{SHIPPED_NAME}/1", tracking)
     assert version.label == f"{SHIPPED_NAME}/1"
     assert version.manifest == load_manifest(SHIPPED_FOLDER)
-    segmenter = Segmenter.from_model_version(version)
-    assert sum(p.numel() for p in segmenter.network.parameters()) > 1_000_000
+    segmenter = Segmenter.from_model_version(version, engine="torch")
+    assert len(segmenter.engines) == 1
+    weights = load_file(version.weights)
+    assert sum(w.size for w in weights.values()) > 1_000_000
     # Asked for again, it is found and not registered a second time.
     assert resolve(f"{SHIPPED_NAME}@candidate", tracking).number == 1
     with pytest.raises(ModelVersionError, match="which has 1"):
         resolve(f"{SHIPPED_NAME}/2", tracking)
     # Registering leaves no number in the package's own folder: that belongs to a store.
     assert not (SHIPPED_FOLDER / "model_version.json").exists()
+
+
+def test_two_processes_that_ask_first_register_it_once(
+    tracking: TrackingSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tracking)
+
+    @contextmanager
+    def after_another(settings: TrackingSettings) -> Iterator[None]:
+        shipped.register_shipped(store)
+        with sole_registration(settings):
+            lock = (settings.folder / REGISTERING_LOCK_FILE).open("w")
+            with lock, pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+
+    monkeypatch.setattr(registry, "sole_registration", after_another)
+    assert resolve(f"{SHIPPED_NAME}@candidate", tracking).number == 1
+    assert len(store.client.search_model_versions(f"name='{SHIPPED_NAME}'")) == 1
 
 
 def test_shipped_weights_with_one_changed_byte_are_refused(

@@ -22,7 +22,7 @@ from lesion_dynamics.model_version import (
 )
 from lesion_dynamics.records.flavour import ARTIFACT_FOLDER, as_flavour
 from lesion_dynamics.records.shipped import SHIPPED_NAME, register_shipped
-from lesion_dynamics.records.store import Store, first_line, open_store
+from lesion_dynamics.records.store import Store, first_line, open_store, sole_registration
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 NEWEST_ALIAS = "candidate"
@@ -158,8 +158,10 @@ def _from_registry(
     name: str, wanted: str, is_alias: bool, tracking: TrackingSettings
 ) -> ModelVersion:
     store = open_store(tracking)
-    if name == SHIPPED_NAME and not store.client.search_model_versions(f"name='{name}'"):
-        register_shipped(store)
+    if name == SHIPPED_NAME and not _versions(store, name):
+        with sole_registration(tracking):
+            if not _versions(store, name):  # another process may have been quicker
+                register_shipped(store)
     try:
         if is_alias:
             found = store.client.get_model_version_by_alias(name, wanted)
@@ -192,6 +194,10 @@ def _from_registry(
             remedy="Name a model version that train.py registered.",
         )
     return version
+
+
+def _versions(store: Store, name: str) -> list[RegistryEntry]:
+    return list(store.client.search_model_versions(f"name='{name}'"))
 
 
 def _download(store: Store, found: RegistryEntry, target: Path) -> None:
@@ -238,7 +244,7 @@ def _made_by_another_program(label: str) -> ModelVersionError:
 
 
 def _described(store: Store, name: str) -> str:
-    versions = store.client.search_model_versions(f"name='{name}'")
+    versions = _versions(store, name)
     if not versions:
         return "the registry, which has none of that name"
     numbers = ", ".join(str(number) for number in sorted(int(v.version) for v in versions))

@@ -10,6 +10,8 @@ import fcntl
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -21,6 +23,7 @@ from lesion_dynamics.errors import OutputError
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 _LOCK_FILE = "initialising.lock"
+REGISTERING_LOCK_FILE = "registering.lock"
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 _LONGEST_LINE = 120
 _MLFLOW_DEFAULTS = {
@@ -94,6 +97,16 @@ def connect(settings: TrackingSettings) -> Store:
         artifacts = (folder / "artifacts").as_uri()
         experiment_id = _experiment(client, settings.experiment, artifacts)
     return Store(client, uri, experiment_id)
+
+
+@contextmanager
+def sole_registration(settings: TrackingSettings) -> Iterator[None]:
+    """Wait until no other process that uses this folder is in such a block."""
+    folder = settings.folder.resolve()
+    require_writable_folder(folder)
+    with (folder / REGISTERING_LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
