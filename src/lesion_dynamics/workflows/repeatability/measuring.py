@@ -24,12 +24,12 @@ from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.records.repeatability_record import keep_with_version
 from lesion_dynamics.settings.repeatability import RepeatabilitySettings
 from lesion_dynamics.source_hash import hash_of_source
-from lesion_dynamics.workflows.processes import in_processes
 from lesion_dynamics.workflows.repeatability.outputs import (
     Repeated,
     write_repeatability,
 )
 from lesion_dynamics.workflows.repeatability.rescans import rescan_differences
+from lesion_dynamics.workflows.spreading import spread
 
 _LOG = logging.getLogger(__name__)
 _KEPT = "repeatability"
@@ -159,10 +159,10 @@ def _measured(
     failures: list[str] = []
     if not due:
         return found, failures
-    for done in in_processes(
+    for done in spread(
         measure_again,
         due,
-        processes=settings.executor.processes,
+        executor=settings.executor,
         description="measuring scans again",
         initializer=begin_measuring,
         arguments=(
