@@ -14,6 +14,7 @@ from lesion_dynamics import api
 from lesion_dynamics.errors import ConfigurationError, ModelVersionError, ScanError
 from lesion_dynamics.longitudinal.measurements import read_measurements
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.settings.inference import InferSettings
 
 PAGE = (ROOT / "docs/python.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
@@ -71,12 +72,32 @@ def test_the_defaults_are_those_of_the_command() -> None:
     assert composed("infer")["quality"] == api.QUALITY
 
 
+def test_a_call_can_say_what_the_command_can(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[InferSettings] = []
+
+    def note(settings: InferSettings) -> None:
+        told.append(settings)
+        raise ScanError("noted", where="", remedy="")
+
+    monkeypatch.setattr("lesion_dynamics.workflows.inference.run", note)
+    chosen = {"engine": "torch", "tta": "flips", "longitudinal": "shared", "mni": "affine"}
+    with pytest.raises(ScanError, match="noted"):
+        api.segment_cohort(tmp_path, name="c", **chosen)  # type: ignore[arg-type]
+    assert {name: getattr(told[0], name) for name in chosen} == chosen
+    version = api._resolved(api.SHIPPED, tmp_path, tta="flips")
+    assert version.label == "lesion-baseline/1+flips"
+
+
 def test_what_is_wrong_is_said_before_anything_heavy(place: Path, tmp_path: Path) -> None:
     flair = place / "data/study/sub-ms01/ses-01/anat/sub-ms01_ses-01_FLAIR.nii.gz"
     with pytest.raises(ConfigurationError, match="unknown key skull_striped"):
         api.segment_scan(flair, prepared={"skull_striped": True})
     with pytest.raises(ModelVersionError, match="not a model version"):
         api.segment_scan(flair, model_version="nothing")
+    with pytest.raises(ConfigurationError, match="tta"):
+        api.segment_scan(flair, tta="turns")  # type: ignore[arg-type]
     with pytest.raises(ScanError):
         api.segment_scan(tmp_path / "absent_FLAIR.nii.gz")
     with pytest.raises(ConfigurationError, match="processes"):

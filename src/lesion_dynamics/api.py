@@ -15,6 +15,7 @@ from lesion_dynamics.cohort.cohort import Exclusion, Scan
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.settings.cohort import Prepared
+from lesion_dynamics.settings.engine import EngineName, EngineSettings, TestTimeAugmentation
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
 
@@ -43,7 +44,7 @@ class ScanResult:
         native FLAIR grid.
     lesion_volume_mm3, lesion_count, largest_lesion_volume_mm3, brain_volume_mm3 : as in
         ``lesion_measurements.tsv``.
-    model_version : name and number.
+    model_version : its label, as in tables.
     """
 
     mask: Image
@@ -83,6 +84,8 @@ def segment_scan(
     t2w: str | Path | None = None,
     model_version: str | Path = SHIPPED,
     prepared: Prepared | Mapping[str, bool] | None = None,
+    engine: EngineName = "auto",
+    tta: TestTimeAugmentation = "none",
     tracking: str | Path = "tracking",
 ) -> ScanResult:
     """Segment one scan; nothing is written.
@@ -90,9 +93,11 @@ def segment_scan(
     Parameters
     ----------
     flair, t1w, t2w : NIfTI files. What the model version does not use is not read.
-    model_version : ``name/number``, ``name@alias`` or a folder that ``train.py`` wrote.
+    model_version : ``name/number``, ``name@alias`` or a folder that ``train.py`` wrote; several
+        joined by ``+`` are an ensemble.
     prepared : what was done to the scan before: ``skull_stripped``, ``sequences_aligned``,
         ``bias_corrected``.
+    engine, tta : as the keys of ``infer.py``.
     tracking : folder of the MLflow store that holds the version; not looked at for the shipped
         one and for folders.
 
@@ -100,15 +105,19 @@ def segment_scan(
     ------
     UserError : a file or the model version cannot be used.
     """
+    from lesion_dynamics.segmenter.engines.choice import require_engine
+
     before = validated(Prepared, dict(prepared or {}))
-    version = _resolved(str(model_version), Path(tracking))
+    chosen = validated(EngineSettings, {"engine": engine, "tta": tta})
+    require_engine(chosen.engine)
+    version = _resolved(str(model_version), Path(tracking), tta=chosen.tta)
     scan = _scan({"FLAIR": flair, "T1w": t1w, "T2w": t2w}, version, before)
     # When everything small is known to be good.
     from lesion_dynamics.preprocessing.prepare import prepare_scan
     from lesion_dynamics.segmenter.segmenter import Segmenter
     from lesion_dynamics.workflows.scan_segmentation import segmented
 
-    segmenter = Segmenter.from_model_version(version)
+    segmenter = Segmenter.from_model_version(version, engine=chosen.engine)
     ready = prepare_scan(scan, before, settings=segmenter.settings.preprocessing)
     found = segmented(segmenter, ready, version.manifest.operating_point)
     return ScanResult(
@@ -131,6 +140,9 @@ def segment_cohort(
     layout: Literal["bids", "manifest", "open_ms"] = "bids",
     prepared: Prepared | Mapping[str, bool] | None = None,
     session_alignment: Literal["none", "rigid"] = "rigid",
+    engine: EngineName = "auto",
+    tta: TestTimeAugmentation = "none",
+    longitudinal: Literal["none", "shared"] = "none",
     mni: Literal["none", "affine", "deformable"] = "none",
     processes: int = 0,
     cache: str | Path | None = None,
@@ -144,6 +156,7 @@ def segment_cohort(
     Parameters
     ----------
     root, name, layout, prepared, session_alignment : as the keys of ``cohort``.
+    model_version, engine, tta, longitudinal, mni : as the keys of ``infer.py``.
     processes : participants at once; 0 is one a core. cache : folder of preprocessing results;
         None keeps none.
 
@@ -166,6 +179,9 @@ def segment_cohort(
         "model_version": str(model_version),
         "executor": {"processes": processes, "threads_per_process": 1},
         "tracking": {"folder": tracking, "experiment": _EXPERIMENT},
+        "engine": engine,
+        "tta": tta,
+        "longitudinal": longitudinal,
         "mni": mni,
         "cache": {"folder": cache, "largest_gb": 20.0},
         "quality": QUALITY,
@@ -175,16 +191,19 @@ def segment_cohort(
     return CohortResult(result.folder, read_measurements(result.measurements), result.failures)
 
 
-def _resolved(reference: str, tracking: Path) -> ModelVersion:
+def _resolved(reference: str, tracking: Path, *, tta: TestTimeAugmentation) -> ModelVersion:
+    from lesion_dynamics.combined_version import combined
     from lesion_dynamics.model_version import WEIGHTS_FILE, ModelVersion, load_manifest
     from lesion_dynamics.records.shipped import SHIPPED_FOLDER, SHIPPED_NAME
 
     if reference == SHIPPED:  # no registry is made for one scan
         manifest = load_manifest(SHIPPED_FOLDER)
-        return ModelVersion(SHIPPED_NAME, 1, manifest, SHIPPED_FOLDER / WEIGHTS_FILE)
-    from lesion_dynamics.records.registry import resolve
+        version = ModelVersion(SHIPPED_NAME, 1, manifest, SHIPPED_FOLDER / WEIGHTS_FILE)
+        return combined([version], tta=tta)
+    from lesion_dynamics.records.ensembles import resolve_all
 
-    return resolve(reference, TrackingSettings(folder=tracking, experiment=_EXPERIMENT))
+    store = TrackingSettings(folder=tracking, experiment=_EXPERIMENT)
+    return resolve_all(reference, store, tta=tta)
 
 
 def _scan(given: Mapping[str, str | Path | None], version: ModelVersion, before: Prepared) -> Scan:
