@@ -155,6 +155,7 @@ def _run(
         version,
         input_hashes={" ".join(t.scan.key): t.input_hashes for p in tasks for t in p.scans},
         settings={"cohort": settings.cohort.name, "mni": settings.mni},
+        sidecars=[t.outputs.sidecar for p in tasks for t in p.scans],
     )
     _report(result, version)
     quality = write_quality_table(folder, cohort, settings.quality)

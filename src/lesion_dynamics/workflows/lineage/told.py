@@ -61,7 +61,14 @@ def _analysis(step: Step) -> tuple[str, list[str]]:
 
 def _inference(step: Step) -> tuple[str, list[str]]:
     head = f"made by {step['command']} into {step['folder']}"
-    return head, [*_made(step), f"from {step['scans']} scans: {_short(step['scans_sha256'])}"]
+    settings = step.get("settings", {})
+    engines = ", ".join(settings.get("engines", []))
+    return head, [
+        *_made(step),
+        f"by {settings['model_version']}" if "model_version" in settings else "",
+        f"networks run by {engines}" if engines else "",
+        f"from {step['scans']} scans: {_short(step['scans_sha256'])}",
+    ]
 
 
 def _version(step: Step) -> tuple[str, list[str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
+from lesion_dynamics.combined_version import members_of, tta_of
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.records.lineage_file import (
@@ -32,20 +34,39 @@ def write_inference_lineage(
     *,
     input_hashes: Mapping[str, Any],
     settings: Mapping[str, Any],
+    sidecars: Iterable[Path] = (),
 ) -> None:
-    """``lineage.json`` of a derivatives folder.
+    """``lineage.json`` of a derivatives folder; of an ensemble with all its members.
 
     input_hashes : of every scan, as its sidecar has them; one hash over all is kept here.
+    sidecars : of the masks, which say what ran the network.
     """
     write_lineage(
         folder,
         command="infer.py",
         source=INFERENCE_SOURCE,
         inputs={"scans": len(input_hashes), "scans_sha256": hash_of_content(dict(input_hashes))},
-        settings=settings,
-        model_versions={version.label: of_model_version(version)},
+        settings={
+            **settings,
+            "model_version": version.label,
+            "tta": tta_of(version),
+            "mode": version.mode,
+            "engines": _engines(sidecars),
+        },
+        model_versions={one.label: of_model_version(one) for one in members_of(version)},
         outputs={FILE_NAME: folder / FILE_NAME},
     )
+
+
+def _engines(sidecars: Iterable[Path]) -> list[str]:
+    """Those of the scans that are there, each once."""
+    found = set()
+    for path in sidecars:
+        try:
+            found.add(str(json.loads(path.read_text(encoding="utf-8"))["Engine"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a scan that failed, or of before engines were noted
+    return sorted(found)
 
 
 def write_analysis_lineage(
