@@ -16,8 +16,8 @@ OURS = ("make", "python", "lesion-dynamics")
 ELSEWHERE = (
     "bidscoiner", "bidsmapper", "cd", "cp", "curl", "dcm2bids", "dcm2bids_helper",
     "dcm2bids_scaffold", "dcm2niix", "docker", "apptainer", "dvc", "export", "git", "heudiconv",
-    "mkdir", "pip", "source", "scp", "rsync", "sbatch", "srun", "ssh", "mlflow", "ray", "mc", "aws",
-    "createdb", "psql",
+    "mkdir", "pip", "sleep", "source", "scp", "rsync", "sbatch", "srun", "ssh", "mlflow", "ray", "mc",
+    "aws", "createdb", "psql",
 )  # fmt: skip
 """Programs of others, and of the shell: not ours to check."""
 
@@ -78,6 +78,6 @@ def _ours(line: str) -> bool:
 def _without_assignments(words: tuple[str, ...]) -> tuple[str, ...]:
     """``A=b python x.py`` is ``python x.py``."""
     kept = list(words)
-    while kept and re.fullmatch(r"[A-Z_]+=.*", kept[0]):
+    while kept and re.fullmatch(r"[A-Za-z_]+=.*", kept[0]):
         kept.pop(0)
     return tuple(kept)
