@@ -16,8 +16,8 @@ OURS = ("make", "python", "lesion-dynamics")
 ELSEWHERE = (
     "bidscoiner", "bidsmapper", "cd", "cp", "curl", "dcm2bids", "dcm2bids_helper",
     "dcm2bids_scaffold", "dcm2niix", "docker", "apptainer", "dvc", "export", "git", "heudiconv",
-    "mkdir", "pip", "sleep", "source", "scp", "rsync", "sbatch", "srun", "ssh", "mlflow", "ray", "mc",
-    "aws", "createdb", "psql",
+    "mkdir", "pip", "sleep", "source", "scp", "rsync", "sbatch", "srun", "ssh", "mlflow", "ray",
+    "mc", "aws", "createdb", "psql",
 )  # fmt: skip
 """Programs of others, and of the shell: not ours to check."""
 
