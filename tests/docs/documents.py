@@ -15,9 +15,9 @@ _SHELL = ("bash", "sh", "shell", "console")
 OURS = ("make", "python", "lesion-dynamics")
 ELSEWHERE = (
     "bidscoiner", "bidsmapper", "cd", "cp", "curl", "dcm2bids", "dcm2bids_helper",
-    "dcm2bids_scaffold", "dcm2niix", "docker", "apptainer", "dvc", "export", "git", "heudiconv",
+    "dcm2bids_scaffold", "dcm2niix", "scontrol", "docker", "apptainer", "dvc", "export", "git", "heudiconv",
     "mkdir", "pip", "source", "scp", "rsync", "sbatch", "srun", "ssh", "mlflow", "ray", "mc", "aws",
-    "createdb", "psql",
+    "createdb", "psql", "sleep",
 )  # fmt: skip
 """Programs of others, and of the shell: not ours to check."""
 
@@ -80,4 +80,6 @@ def _without_assignments(words: tuple[str, ...]) -> tuple[str, ...]:
     kept = list(words)
     while kept and re.fullmatch(r"[A-Z_]+=.*", kept[0]):
         kept.pop(0)
+    if kept and re.match(r"\w+=\$\(", kept[0]):  # a shell variable takes what a program says
+        kept[0] = kept[0].partition("$(")[2]
     return tuple(kept)
