@@ -16,8 +16,8 @@ OURS = ("make", "python", "lesion-dynamics")
 ELSEWHERE = (
     "bidscoiner", "bidsmapper", "cd", "cp", "curl", "dcm2bids", "dcm2bids_helper",
     "dcm2bids_scaffold", "dcm2niix", "docker", "apptainer", "dvc", "export", "git", "heudiconv",
-    "mkdir", "pip", "sleep", "source", "scp", "rsync", "sbatch", "srun", "ssh", "mlflow", "ray",
-    "mc", "aws", "createdb", "psql",
+    "mkdir", "pip", "sleep", "source", "scp", "scontrol", "sbatch", "srun", "ssh", "mlflow", "ray",
+    "rsync", "mc", "aws", "createdb", "psql",
 )  # fmt: skip
 """Programs of others, and of the shell: not ours to check."""
 
@@ -80,4 +80,6 @@ def _without_assignments(words: tuple[str, ...]) -> tuple[str, ...]:
     kept = list(words)
     while kept and re.fullmatch(r"[A-Za-z_]+=.*", kept[0]):
         kept.pop(0)
+    if kept and re.match(r"\w+=\$\(", kept[0]):  # a shell variable takes what a program says
+        kept[0] = kept[0].partition("$(")[2]
     return tuple(kept)

@@ -187,9 +187,10 @@ def _remarks_on_forms(header: Any, shape: tuple[int, ...], qfac: float) -> Itera
     if sform_code and qform_code:
         try:
             x, y, z = (*shape, 1, 1)[:3]
-            sform, qform = header.get_sform(), header.get_qform()
-            distance = largest_corner_distance_mm((x, y, z), sform, qform)
-        except (HeaderDataError, ValueError):
+            with np.errstate(over="raise", invalid="raise"):
+                sform, qform = header.get_sform(), header.get_qform()
+                distance = largest_corner_distance_mm((x, y, z), sform, qform)
+        except (HeaderDataError, ValueError, FloatingPointError):
             yield "the qform is damaged; sform is used"
             return
         if distance > _FORM_DISAGREEMENT_MM:

@@ -96,6 +96,8 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
     found, errors = _with_errors(found, inputs, study)
     statistics = pd.concat(_statistics(found, tables.participants, study), ignore_index=True)
     changes = {name: own.changes for name, own in found.items()}
+    # Before the robustness panel: it draws so much that the draws of the study are forgotten.
+    between = _between_versions(statistics, changes, study)
     result = AnalysisResult(
         statistics=statistics,
         changes=_stacked(changes),
@@ -107,7 +109,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
             ignore_index=True,
         ),
         measurement_error=pd.concat(errors, ignore_index=True),
-        **_between_versions(statistics, changes, study),
+        **between,
         table_one=table_one(
             tables.participants,
             next(iter(changes.values())),
