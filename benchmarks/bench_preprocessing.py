@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 import yaml
+from whole_brain_scan import padded
 
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.image import Image
@@ -82,23 +83,7 @@ def write_session(folder: Path) -> None:
             total_mm3=0.0,
             participant_from_scanner=position,
         )
-        write_intensities(folder / f"{name}.nii.gz", padded(scan.images[name]))
-
-
-def padded(image: Image) -> Image:
-    """In the middle of the field of view, cut where it is larger."""
-    voxels = np.zeros(FIELD_OF_VIEW, dtype=np.float32)
-    puts, takes, shift = [], [], np.zeros(3)
-    for axis, (size, wanted) in enumerate(zip(image.shape, FIELD_OF_VIEW, strict=True)):
-        put, take = max(0, (wanted - size) // 2), max(0, (size - wanted) // 2)
-        length = min(size, wanted)
-        puts.append(slice(put, put + length))
-        takes.append(slice(take, take + length))
-        shift[axis] = take - put
-    voxels[tuple(puts)] = image.voxels[tuple(takes)]
-    affine = image.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ shift
-    return Image(voxels, affine)
+        write_intensities(folder / f"{name}.nii.gz", padded(scan.images[name], FIELD_OF_VIEW))
 
 
 def steps(folder: Path) -> dict[str, Callable[[], Any]]:
