@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lesion_dynamics.phantom.anatomy import load_template
+from lesion_dynamics.synthesis.bright_places import bright_places
 from lesion_dynamics.synthesis.fields import Draws, blur
 from lesion_dynamics.synthesis.limits import GRID
 
@@ -28,7 +29,8 @@ class TemplateMaps:
     """(x, y, z) float32 on `GRID`, RAS+ axes, 1 mm.
 
     white, grey, ventricle : fractions. depth_mm : to the surface, positive inside.
-    ventricle_distance_mm. side_mm : |x|, distance to the midplane. cerebellum : 0 to 1.
+    ventricle_distance_mm. side_mm : |x|, distance to the midplane. cerebellum, limbic, tracts :
+    0 to 1, see :mod:`lesion_dynamics.synthesis.bright_places`.
     origin_mm : world place of voxel 0.
     """
 
@@ -66,7 +68,10 @@ def template_maps(device: torch.device) -> TemplateMaps:
     cerebellum = torch.sigmoid((_CEREBELLUM_Z_MM - z) / 3) * torch.sigmoid(
         (_CEREBELLUM_Y_MM - y) / 3
     )
-    stack = torch.stack([white, grey, ventricle, depth, distance, side, cerebellum.expand(shape)])
+    limbic, tracts = bright_places(x, y, z)
+    stack = torch.stack(
+        [white, grey, ventricle, depth, distance, side, cerebellum.expand(shape), limbic, tracts]
+    )
     stack = functional.pad(stack, [p for a in (2, 1, 0) for p in (0, GRID[a] - shape[a])])
     for axis in range(3):
         # Beyond the crop nothing but outside: far from every tissue.
@@ -82,8 +87,8 @@ class Head:
     """Tissue of one drawn head on `GRID`.
 
     white, cortex, nuclei, fluid : fractions with sum 1 inside the brain. ventricle : part of
-    fluid. brain : bool. depth_mm, ventricle_distance_mm, side_mm. warp : (x, y, z, 3) place of
-    each voxel on the template's grid, in the units of grid_sample.
+    fluid. brain : bool. depth_mm, ventricle_distance_mm, side_mm. limbic, tracts : 0 to 1.
+    warp : (x, y, z, 3) place of each voxel on the template's grid, in the units of grid_sample.
     """
 
     white: Tensor
@@ -95,6 +100,8 @@ class Head:
     depth_mm: Tensor
     ventricle_distance_mm: Tensor
     side_mm: Tensor
+    limbic: Tensor
+    tracts: Tensor
     warp: Tensor
 
 
@@ -105,7 +112,7 @@ def draw_head(draws: Draws) -> Head:
     stack = functional.grid_sample(
         maps.stack[None], warp[None], mode="bilinear", padding_mode="border", align_corners=True
     )[0]
-    white, grey, ventricle, depth, distance, side, cerebellum = stack
+    white, grey, ventricle, depth, distance, side, cerebellum, limbic, tracts = stack
     inside = depth > draws.uniform(-0.5, 2.5)
     cortical = torch.sigmoid((_SURFACE_FOLDS_MM - depth) / 2.0).clamp(min=0.0)
     cortical = torch.maximum(cortical, cerebellum)
@@ -144,6 +151,8 @@ def draw_head(draws: Draws) -> Head:
         depth_mm=depth,
         ventricle_distance_mm=distance,
         side_mm=side,
+        limbic=limbic,
+        tracts=tracts,
         warp=warp,
     )
 

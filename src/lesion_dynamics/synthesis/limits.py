@@ -14,7 +14,7 @@ SEQUENCES = ("FLAIR", "T1w")
 SYNTHESIS_SOURCE = ("phantom/anatomy", "synthesis")
 """The code that a drawn patch depends on."""
 
-MARGIN = 8
+MARGIN = 5
 """Voxels rendered around a patch, so that blur and slices know their neighbours."""
 
 

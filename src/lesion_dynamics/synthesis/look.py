@@ -16,8 +16,8 @@ class SequenceLook:
 
     cortex, nuclei, fluid, choroid, residue : levels; residue_from : of a field of unit deviation,
     above which remnants of meninges and vessels lie in fluid up to residue_mm deep.
-    limbic : added to cortex that lies deep (insula, cingulum), brighter on FLAIR than the rest
-    (Hirai et al. 2000, Radiology 215:470).
+    limbic, tracts : added to the limbic lobe's grey matter and to white-matter tracts, see
+    :mod:`lesion_dynamics.synthesis.bright_places`.
     lesion : signed contrast to white matter. halo : brightness just outside lesions, 0 to 1;
     edge_voxels : blur of lesions. rim, cap, septum, dirty : unlabelled brightness on the walls of
     ventricles, around them, at the midline, in white matter.
@@ -29,6 +29,7 @@ class SequenceLook:
 
     cortex: float
     limbic: float
+    tracts: float
     nuclei: float
     fluid: float
     choroid: float
@@ -91,7 +92,8 @@ def _flair(draws: Draws) -> SequenceLook:
         lesion += draws.uniform(0.3, 1.2)
     return SequenceLook(
         cortex=cortex,
-        limbic=draws.uniform(0.0, 0.2) if draws.happens(0.7) else 0.0,
+        limbic=draws.uniform(0.0, 0.35) if draws.happens(0.8) else 0.0,
+        tracts=lesion * draws.uniform(0.1, 0.7) if draws.happens(0.4) else 0.0,
         nuclei=1 + (cortex - 1) * draws.uniform(-0.1, 1.1),
         fluid=draws.uniform(0.02, 0.5),
         choroid=draws.uniform(0.4, 1.9),
@@ -127,6 +129,7 @@ def _t1w(draws: Draws) -> SequenceLook:
     return SequenceLook(
         cortex=cortex,
         limbic=0.0,
+        tracts=0.0,
         nuclei=cortex + (1 - cortex) * draws.uniform(0.1, 0.7),
         fluid=draws.uniform(0.1, 0.45),
         choroid=draws.uniform(0.3, 0.95),

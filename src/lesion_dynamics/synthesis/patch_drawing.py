@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lesion_dynamics.preprocessing.intensity import centre_and_scale
 from lesion_dynamics.settings.preprocessing import IntensitySettings
@@ -63,12 +62,19 @@ def visible_lesions(tissues: Tissues, rendered: Rendered, *, noise: float) -> Te
     """
     lesion = tissues.lesion_label > 0.5
     contrast = torch.where(lesion, rendered.lesion_contrast, 0.0)
-    peak = contrast[None, None]
-    for axis in range(3):  # one axis after the other is the same maximum, and faster
-        kernel, padding = [1, 1, 1], [0, 0, 0]
-        kernel[axis], padding[axis] = 2 * _VISIBLE_REACH + 1, _VISIBLE_REACH
-        peak = functional.max_pool3d(peak, kernel, stride=1, padding=padding)
-    return lesion & (peak[0, 0] > _VISIBLE_NOISE * noise + _VISIBLE_CONTRAST)
+    seen = contrast > _VISIBLE_NOISE * noise + _VISIBLE_CONTRAST
+    for axis in range(3):  # a cube is the sum of its axes
+        for _ in range(_VISIBLE_REACH):
+            seen = _one_wider(seen, axis)
+    return lesion & seen
+
+
+def _one_wider(mask: Tensor, axis: int) -> Tensor:
+    wider = mask.clone()
+    size = mask.shape[axis]
+    wider.narrow(axis, 1, size - 1).logical_or_(mask.narrow(axis, 0, size - 1))
+    wider.narrow(axis, 0, size - 1).logical_or_(mask.narrow(axis, 1, size - 1))
+    return wider
 
 
 def with_error(centre: float, scale: float, draws: Draws) -> tuple[float, float]:

@@ -11,14 +11,17 @@ from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, BRIGHTEST_Z
 from lesion_dynamics.synthesis.fields import Draws, blur, shifted, thick_slices
 from lesion_dynamics.synthesis.look import Look, SequenceLook
 
-_LIMBIC_FROM_MM = 10.0  # below the brain's surface
+_DEEP_FROM_MM = 10.0  # below the brain's surface
+_DEEP_SHARE = 0.5  # of the limbic lobe's brightness
+_LIMBIC_WHITE = 0.4  # of it in the lobe's white matter: fornix, fimbria, cingulum
 
 
 @dataclass(frozen=True)
 class Tissues:
     """What is needed to render a region; all (x, y, z) float32, lesion_label 0 or 1.
 
-    White, cortex, nuclei and fluid sum to 1 in the brain. ventricle is a part of fluid;
+    White, cortex, nuclei and fluid sum to 1 in the brain. ventricle is a part of fluid; limbic and
+    tracts, 0 to 1, are places that are bright on FLAIR in health;
     ventricle_coat and lesion_surroundings are ventricle and lesion_label blurred by 0.8 and 2.5 mm.
     """
 
@@ -31,6 +34,8 @@ class Tissues:
     depth_mm: Tensor
     ventricle_distance_mm: Tensor
     side_mm: Tensor
+    limbic: Tensor
+    tracts: Tensor
     lesion_label: Tensor
     lesion_brightness: Tensor
     lesion_surroundings: Tensor
@@ -103,12 +108,18 @@ def _without_lesions(tissues: Tissues, look: SequenceLook, shared: _Shared) -> T
         1 + look.white_texture * shared.white + look.dirty * shared.dirty * torch.exp(-near / 25)
     )
     white = white + look.cap / (1 + (near / 3.5) ** 2)
-    # The limbic cortex (insula, cingulum) lies deep, and is brighter than the rest.
-    limbic = torch.sigmoid((tissues.depth_mm - _LIMBIC_FROM_MM) / 2.0)
-    cortex = (look.cortex + look.limbic * limbic) * (
+    if look.tracts > 0:
+        white = white + look.tracts * tissues.tracts
+    # Cortex that lies deep is brighter as well, though less than the limbic lobe.
+    deep = torch.sigmoid((tissues.depth_mm - _DEEP_FROM_MM) / 2.0)
+    limbic = look.limbic * torch.maximum(_DEEP_SHARE * deep, tissues.limbic)
+    white = white + _LIMBIC_WHITE * look.limbic * tissues.limbic
+    cortex = (look.cortex + limbic) * (
         1 + look.cortex_texture * shared.fine + look.cortex_patches * shared.patches
     )
     nuclei = look.nuclei * (1 + 0.5 * look.white_texture * shared.white)
+    # Amygdala, hippocampus and cingulate gyrus lie as deep as the nuclei, but are cortex.
+    nuclei = torch.lerp(nuclei, cortex, tissues.limbic)
     fluid = torch.full_like(white, look.fluid)
     if look.flow > 0:
         fluid = fluid + look.flow * (shared.spots - 1.2).clamp(0, 1)
