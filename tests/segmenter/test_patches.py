@@ -10,7 +10,7 @@ from tests.segmenter.training_scan_files import NO_AUGMENTATION, PATCH, write_sc
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
-from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset, PatchNumbers, cut
+from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset, cut
 from lesion_dynamics.segmenter.training_scans import (
     TrainingScan,
     lesion_by_lesion,
@@ -79,7 +79,7 @@ def test_lesions_are_chosen_by_voxels_or_each_alike(tmp_path: Path) -> None:
     for power in (1.0, 0.0):
         patch = PatchSettings(size_voxels=8, lesion_fraction=1.0, lesion_size_power=power, batch=2)
         source = LabelledScans([scan], patch=patch, seed=1)
-        places = [source._centre(scan, np.random.default_rng(n)) for n in range(300)]
+        places = [source._centre(scan, np.random.default_rng(n), 8) for n in range(300)]
         shares[power] = np.mean([(place < 5).all() for place in places])
     assert abs(shares[1.0] - 1 / 13) < 0.05
     assert abs(shares[0.0] - 1 / 2) < 0.09
@@ -89,7 +89,7 @@ def test_the_stated_share_of_patches_is_centred_on_look_alikes(tmp_path: Path) -
     scan = write_scan(tmp_path, 0, lesion=True)
     patch = PatchSettings(size_voxels=8, lesion_fraction=0.5, lookalike_fraction=0.3, batch=2)
     source = LabelledScans([scan], patch=patch, seed=1)
-    places = np.array([source._centre(scan, np.random.default_rng(n)) for n in range(400)])
+    places = np.array([source._centre(scan, np.random.default_rng(n), 8) for n in range(400)])
     # The one look-alike voxel lies at (4, 20, 5); centres are moved by up to 2 voxels.
     near = (np.abs(places - [4, 20, 5]) <= 2).all(axis=1).mean()
     on_lesion = (np.abs(places - [10.5, 13, 9.5]) <= [2.5, 3, 2.5]).all(axis=1).mean()
@@ -163,13 +163,3 @@ def test_unchanged_patches_are_cut_from_the_stored_arrays(scans: list[TrainingSc
     inside = patch[0] != BACKGROUND_Z
     # T1w is minus half of FLAIR everywhere in these scans (float16 steps).
     torch.testing.assert_close(patch[1][inside], -patch[0][inside] / 2, atol=5e-3, rtol=0)
-
-
-def test_epochs_and_ranks_share_out_the_numbers_without_overlap() -> None:
-    def numbers(epoch: int, rank: int) -> list[int]:
-        sampler = PatchNumbers(patches_per_epoch=10, rank=rank, world_size=2)
-        sampler.set_epoch(epoch)
-        return list(sampler)
-
-    assert numbers(0, 0) + numbers(0, 1) == [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]
-    assert sorted(numbers(3, 0) + numbers(3, 1)) == list(range(30, 40))

@@ -27,7 +27,11 @@ def source(
     head_file: Path, *sequences: str, intensity: IntensitySettings = INTENSITY
 ) -> SyntheticScans:
     return SyntheticScans(
-        [head_file], sequences=sequences, size_voxels=32, lesion_fraction=1.0, intensity=intensity
+        [head_file],
+        sequences=sequences,
+        size_of=lambda number: 48 if number >= 100 else 32,
+        lesion_fraction=1.0,
+        intensity=intensity,
     )
 
 
@@ -39,6 +43,7 @@ def test_a_patch_depends_on_its_draws_alone(head_file: Path) -> None:
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert np.abs(first[0] - other[0]).max() > 0.1
+    assert both.patch(100, np.random.default_rng(1))[0].shape == (2, 48, 48, 48)
 
 
 def test_sequences_come_in_the_order_asked_for(head_file: Path) -> None:
@@ -116,6 +121,7 @@ def test_patches_are_normalised_by_the_segmenter_s_own_settings(head_file: Path)
         (["segmenter.spacing_mm=1.5"], "spacing_mm"),
         (["segmenter.sequences=[FLAIR,T2w]", "segmenter.optional_sequences=[]"], "T2w"),
         (["patch.size_voxels=152"], "152"),
+        (["patch.final_fraction=0.5", "patch.final_size_voxels=152"], "final_size_voxels"),
         (["patch.lookalike_fraction=0.1"], "lookalike_fraction"),
         (["patch.lesion_size_power=0.5"], "lesion_size_power"),
     ],

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
+from lesion_dynamics.segmenter.patch_schedule import PatchBatches, PatchSchedule
 from lesion_dynamics.segmenter.patches import (
     LabelledScans,
     PatchDataset,
-    PatchNumbers,
     PatchSource,
 )
 from lesion_dynamics.segmenter.training_scans import TrainingScan
@@ -56,7 +56,13 @@ class LesionDataModule(pl.LightningDataModule):
         shared = {s.participant_id for s in training} & {s.participant_id for s in validation}
         if shared:
             raise ValueError(f"participants on both sides of the split: {sorted(shared)}")
-        self._source = source or LabelledScans(training, patch=settings.patch, seed=settings.seed)
+        self._schedule = PatchSchedule(settings.patch, settings.trainer)
+        self._source = source or LabelledScans(
+            training,
+            patch=settings.patch,
+            size_of=self._schedule.size_voxels,
+            seed=settings.seed,
+        )
         self._validation = tuple(validation)
         self._settings = settings
 
@@ -71,8 +77,8 @@ class LesionDataModule(pl.LightningDataModule):
         dataset = PatchDataset(self._source, augmentation=augmentation, seed=settings.seed)
         loop = settings.trainer
         world_size = self.trainer.world_size if self.trainer is not None else 1
-        sampler = PatchNumbers(
-            patches_per_epoch=loop.steps_per_epoch * loop.accumulate_batches * settings.patch.batch,
+        batches = PatchBatches(
+            self._schedule,
             rank=self.trainer.global_rank if self.trainer is not None else 0,
             world_size=world_size,
             # A resumed training begins to load before Lightning tells the epoch.
@@ -83,8 +89,7 @@ class LesionDataModule(pl.LightningDataModule):
         workers = settings.trainer.workers
         return DataLoader(
             dataset,
-            batch_size=settings.patch.batch // world_size,
-            sampler=sampler,
+            batch_sampler=batches,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),

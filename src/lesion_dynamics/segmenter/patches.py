@@ -6,14 +6,14 @@ interrupted and goes on sees the patches it would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
@@ -60,11 +60,21 @@ class LabelledScans:
     centred on a lesion with `lesion_fraction`, on a look-alike with `lookalike_fraction`, else
     anywhere in the brain. Scans without lesions are normal: their lesion patches come from
     anywhere in the brain.
+
+    size_of : edge in voxels of a patch by its number; None is the patch settings' size for all.
     """
 
-    def __init__(self, scans: Sequence[TrainingScan], *, patch: PatchSettings, seed: int) -> None:
+    def __init__(
+        self,
+        scans: Sequence[TrainingScan],
+        *,
+        patch: PatchSettings,
+        seed: int,
+        size_of: Callable[[int], int] | None = None,
+    ) -> None:
         self._scans = tuple(scans)
         self._patch = patch
+        self._size_of = size_of or (lambda _: patch.size_voxels)
         self._seed = seed
 
     def patch(
@@ -72,9 +82,10 @@ class LabelledScans:
     ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """See `PatchSource`."""
         scan = self._scans[self.scan_index(number)]
-        centre = self._centre(scan, rng)
-        channels = cut(scan.array("channels"), centre, self._patch.size_voxels, BACKGROUND_Z)
-        reference = cut(scan.array("reference")[None], centre, self._patch.size_voxels, 0)
+        size = self._size_of(number)
+        centre = self._centre(scan, rng, size)
+        channels = cut(scan.array("channels"), centre, size, BACKGROUND_Z)
+        reference = cut(scan.array("reference")[None], centre, size, 0)
         return channels, reference
 
     def scan_index(self, number: int) -> int:
@@ -84,13 +95,13 @@ class LabelledScans:
             np.random.default_rng([self._seed, turn, 1]).permutation(len(self._scans))[place]
         )
 
-    def _centre(self, scan: TrainingScan, rng: np.random.Generator) -> NDArray[np.int64]:
+    def _centre(self, scan: TrainingScan, rng: np.random.Generator, size: int) -> NDArray[np.int64]:
         voxel = self._wanted_voxel(scan, rng)
         if voxel is None:
             anywhere = scan.array("brain_voxels")
             voxel = anywhere[int(rng.integers(len(anywhere)))]
         # Off-centre, so that the network cannot learn that lesions lie in the middle.
-        quarter = self._patch.size_voxels // 4
+        quarter = size // 4
         return np.asarray(voxel, dtype=np.int64) + rng.integers(-quarter, quarter + 1, size=3)
 
     def _wanted_voxel(
@@ -130,30 +141,3 @@ def cut(
         target.append(slice(low - start, high - start))
     patch[tuple(target)] = array[tuple(source)]
     return patch
-
-
-class PatchNumbers(Sampler[int]):
-    """The patch numbers of one epoch, shared out among the processes of a distributed training.
-
-    Process r of w takes the numbers n with n mod w = r, so the batches that the processes hold at
-    one step are together the batch that a single process would hold.
-    """
-
-    def __init__(
-        self, *, patches_per_epoch: int, rank: int, world_size: int, first_epoch: int = 0
-    ) -> None:
-        self._patches_per_epoch = patches_per_epoch
-        self._rank = rank
-        self._world_size = world_size
-        self._epoch = first_epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch; after a resume only once its loader has begun."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        first = self._epoch * self._patches_per_epoch
-        return iter(range(first + self._rank, first + self._patches_per_epoch, self._world_size))
-
-    def __len__(self) -> int:
-        return len(range(self._rank, self._patches_per_epoch, self._world_size))

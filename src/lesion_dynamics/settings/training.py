@@ -63,6 +63,8 @@ class PatchSettings(Strict):
     lookalike_fraction : share centred on a look-alike: among the scan's brightest FLAIR voxels,
         away from every lesion. The rest comes from anywhere in the brain.
     batch : patches a batch, all devices together.
+    final_fraction : share of the epochs, the last ones, whose patches have `final_size_voxels` and
+        whose batches `final_batch`; None keeps what the other epochs have.
     """
 
     size_voxels: int = Field(ge=8, le=256)
@@ -70,11 +72,19 @@ class PatchSettings(Strict):
     lesion_size_power: float = Field(default=1.0, ge=0, le=1)
     lookalike_fraction: Probability = 0.0
     batch: int = Field(ge=1)
+    final_fraction: Probability = 0.0
+    final_size_voxels: int | None = Field(default=None, ge=8, le=256)
+    final_batch: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _shares_of_one_whole(self) -> PatchSettings:
         if self.lesion_fraction + self.lookalike_fraction > 1:
             raise ValueError("lesion_fraction and lookalike_fraction are at most 1 together")
+        given = self.final_size_voxels is not None or self.final_batch is not None
+        if given and self.final_fraction == 0:
+            raise ValueError(
+                "final_size_voxels and final_batch change nothing where final_fraction is 0"
+            )
         return self
 
 
@@ -177,18 +187,21 @@ class TrainSettings(Strict):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> TrainSettings:
         network = self.segmenter.network
-        size, divisor = self.patch.size_voxels, network.divisor
+        patch, divisor = self.patch, network.divisor
         least = 2 * divisor
-        if size % divisor or size < least:
-            raise ValueError(
-                f"patch.size_voxels={size}: patches of {network.name} are multiples of {divisor}, "
-                f"at least {least}"
-            )
-        if self.patch.batch % self.trainer.processes:
-            raise ValueError(
-                f"patch.batch={self.patch.batch} cannot be shared out among "
-                f"{self.trainer.processes} processes"
-            )
+        sizes = {"size_voxels": patch.size_voxels, "final_size_voxels": patch.final_size_voxels}
+        for key, size in sizes.items():
+            if size is not None and (size % divisor or size < least):
+                raise ValueError(
+                    f"patch.{key}={size}: patches of {network.name} are multiples of {divisor}, "
+                    f"at least {least}"
+                )
+        for key, batch in {"batch": patch.batch, "final_batch": patch.final_batch}.items():
+            if batch is not None and batch % self.trainer.processes:
+                raise ValueError(
+                    f"patch.{key}={batch} cannot be shared out among "
+                    f"{self.trainer.processes} processes"
+                )
         if self.fold > self.folds:
             raise ValueError(f"fold={self.fold} is above folds={self.folds}")
         return self

@@ -41,12 +41,14 @@ def require_synthesisable(settings: TrainSettings) -> None:
             remedy=f"Set segmenter.spacing_mm={SPACING_MM}, or synthesis.share=0.",
         )
     largest = min(GRID) - 2 * MARGIN
-    if patch.size_voxels > largest:
-        raise ConfigurationError(
-            f"patches of {patch.size_voxels} voxels do not fit into a drawn head",
-            where="patch.size_voxels",
-            remedy=f"Set patch.size_voxels to at most {largest}.",
-        )
+    sizes = {"size_voxels": patch.size_voxels, "final_size_voxels": patch.final_size_voxels}
+    for key, size in sizes.items():
+        if size is not None and size > largest:
+            raise ConfigurationError(
+                f"patches of {size} voxels do not fit into a drawn head",
+                where=f"patch.{key}",
+                remedy=f"Set patch.{key} to at most {largest}.",
+            )
     if settings.synthesis.share == 1 and (patch.lookalike_fraction or patch.lesion_size_power != 1):
         raise ConfigurationError(
             "without labelled patches lookalike_fraction and lesion_size_power change nothing",

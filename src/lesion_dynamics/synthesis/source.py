@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class SyntheticScans:
     """Patches of stored heads, each with contrasts, artefacts and noise of its own.
 
     heads : files of :mod:`lesion_dynamics.synthesis.head_store`.
+    size_of : edge in voxels of a patch by its number.
     intensity : the normalisation of the segmenter that is trained.
     """
 
@@ -32,19 +33,19 @@ class SyntheticScans:
         heads: Sequence[Path],
         *,
         sequences: Sequence[str],
-        size_voxels: int,
+        size_of: Callable[[int], int],
         lesion_fraction: float,
         intensity: IntensitySettings,
     ) -> None:
         self._heads = tuple(heads)
         self._channels = [SEQUENCES.index(name) for name in sequences]
-        self._size_voxels = size_voxels
+        self._size_of = size_of
         self._lesion_fraction = lesion_fraction
         self._intensity = intensity
 
     def patch(
         self,
-        number: int,  # noqa: ARG002  the draws say it all
+        number: int,
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """Channels (sequences, n, n, n) float32 in z units, reference (1, n, n, n) of 0 and 1."""
@@ -53,7 +54,7 @@ class SyntheticScans:
         channels, reference = draw_patch(
             head,
             draws,
-            size_voxels=self._size_voxels,
+            size_voxels=self._size_of(number),
             lesion_fraction=self._lesion_fraction,
             intensity=self._intensity,
         )

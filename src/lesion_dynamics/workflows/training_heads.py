@@ -60,17 +60,19 @@ def synthetic_source(
     heads: Sequence[Path], training: Sequence[TrainingScan], settings: TrainSettings
 ) -> PatchSource:
     """Patches of drawn heads, beside those of the training scans where there are any."""
+    from lesion_dynamics.segmenter.patch_schedule import PatchSchedule
     from lesion_dynamics.segmenter.patches import LabelledScans
     from lesion_dynamics.synthesis.source import MixedSource, SyntheticScans
 
+    size_of = PatchSchedule(settings.patch, settings.trainer).size_voxels
     synthetic = SyntheticScans(
         heads,
         sequences=settings.segmenter.sequences,
-        size_voxels=settings.patch.size_voxels,
+        size_of=size_of,
         lesion_fraction=settings.patch.lesion_fraction,
         intensity=settings.segmenter.preprocessing.intensity,
     )
     if settings.synthesis.share == 1:
         return synthetic
-    labelled = LabelledScans(training, patch=settings.patch, seed=settings.seed)
+    labelled = LabelledScans(training, patch=settings.patch, size_of=size_of, seed=settings.seed)
     return MixedSource(synthetic, labelled, share=settings.synthesis.share)
