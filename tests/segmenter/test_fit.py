@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -127,9 +128,26 @@ def test_knobs_of_the_machine_change_nothing(
     plain = weights(usual, scans, tmp_path / "plain")
     for knob in ("trainer.workers=1", "trainer.early_stopping_patience=5"):
         assert same(weights(usual, scans, tmp_path / knob, knob), plain)
-    again = weights(usual, scans, tmp_path / "again", "trainer.activation_checkpointing=true")
-    for name, value in plain.items():
-        torch.testing.assert_close(again[name], value)
+    for knob in ("trainer.activation_checkpointing=true", "trainer.channels_last=true"):
+        again = weights(usual, scans, tmp_path / knob, knob)
+        for name, value in plain.items():
+            torch.testing.assert_close(again[name], value)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_steps_are_deterministic_unless_that_is_given_up(
+    wanted: bool, scans: list[TrainingScan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[bool] = set()
+
+    def training_step(module: LesionModule, *batch: Any) -> torch.Tensor:
+        seen.add(torch.are_deterministic_algorithms_enabled())
+        return step(module, *batch)
+
+    step = LesionModule.training_step
+    monkeypatch.setattr(LesionModule, "training_step", training_step)
+    weights({}, scans, tmp_path, f"trainer.deterministic={str(wanted).lower()}")
+    assert seen == {wanted}
 
 
 def test_the_registered_weights_are_the_validated_average(

@@ -8,7 +8,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import safetensors.torch
@@ -31,7 +31,7 @@ from lesion_dynamics.segmenter.module import (
     SELECTION_METRIC,
     LesionModule,
 )
-from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.settings.training import TrainerSettings, TrainSettings
 
 _LOG = logging.getLogger(__name__)
 LAST_CHECKPOINT = "last.ckpt"
@@ -178,6 +178,13 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
         enable_model_summary=False,
         default_root_dir=run_folder,
         use_distributed_sampler=False,
-        # Some networks have steps without a deterministic form on GPUs: those warn.
-        deterministic="warn" if torch.cuda.is_available() and loop.accelerator != "cpu" else True,
+        deterministic=_determinism(loop),
+        benchmark=not loop.deterministic,
     )
+
+
+def _determinism(loop: TrainerSettings) -> bool | Literal["warn"]:
+    if not loop.deterministic:
+        return False
+    # Some networks have steps without a deterministic form on GPUs: those warn.
+    return "warn" if torch.cuda.is_available() and loop.accelerator != "cpu" else True

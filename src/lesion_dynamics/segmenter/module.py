@@ -45,6 +45,8 @@ class LesionModule(pl.LightningModule):
         self.network.start_at_lesion_prevalence(_PREVALENCE_AT_START)
         if settings.trainer.activation_checkpointing:
             self.network.recompute_activations()
+        if settings.trainer.channels_last:
+            self.network.to(memory_format=torch.channels_last_3d)
         self._loss = build_loss(settings.loss)
         self.average = self._fresh_average()
         self._agreements: list[Agreement] = []
@@ -64,8 +66,11 @@ class LesionModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:  # noqa: ARG002
         """Loss of one batch of patches."""
+        channels = batch["channels"]
+        if self.settings.trainer.channels_last:
+            channels = channels.contiguous(memory_format=torch.channels_last_3d)
         with autocast(self.device, self.chosen_precision()):
-            levels = self.network.at_every_level(batch["channels"])
+            levels = self.network.at_every_level(channels)
         loss = self.loss([logits.float() for logits in levels], batch["reference"])
         self.log(
             "training_loss",

@@ -121,6 +121,8 @@ class TrainerSettings(Strict):
     strategy : ``ddp``; ``ddp_find_unused_parameters`` for networks that leave weights unused.
     workers : processes that cut and augment patches, a device; 0 does it in the main process.
     threads : torch threads; 0 leaves torch's own choice.
+    deterministic : the same weights from the same seed, also on a GPU, where that is slower.
+    channels_last : the order of voxels and channels in a GPU's memory; changes speed, not results.
     """
 
     epochs: int = Field(ge=1)
@@ -135,6 +137,8 @@ class TrainerSettings(Strict):
     strategy: Literal["ddp", "ddp_find_unused_parameters"] = "ddp"
     workers: int = Field(ge=0)
     threads: int = Field(ge=0)
+    deterministic: bool = True
+    channels_last: bool = False
 
     @property
     def processes(self) -> int:
