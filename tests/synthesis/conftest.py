@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from lesion_dynamics.synthesis.fields import Draws
 from lesion_dynamics.synthesis.head import Head, draw_head
 from lesion_dynamics.synthesis.head_store import StoredHead, load_head, store_head
 
-CPU = torch.device("cpu")
 SEED = 12
 
 
 @pytest.fixture(scope="session")
 def head() -> Head:
-    return draw_head(Draws(3, device=CPU))
+    return draw_head(Draws(3))
 
 
 @pytest.fixture(scope="session")

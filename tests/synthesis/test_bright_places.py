@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lesion_dynamics.synthesis.bright_places import bright_places
-from lesion_dynamics.synthesis.fields import Draws
 from lesion_dynamics.synthesis.head import template_maps
 
 HIPPOCAMPUS, CINGULATE, INSULA = (26, -20, -15), (5, 30, 24), (39, 0, 2)
@@ -44,7 +43,7 @@ def test_the_edge_lies_where_the_radius_ends() -> None:
 
 
 def test_the_limbic_grey_matter_of_the_template_is_marked() -> None:
-    maps = template_maps(Draws(1, device=torch.device("cpu")).device)
+    maps = template_maps()
     grey, limbic = maps.stack[1], maps.stack[7]
     share = float((limbic * (grey > 0.6)).sum() / (grey > 0.6).sum())
     # About a tenth of all grey matter belongs to the limbic lobe.

@@ -5,9 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from lesion_dynamics.synthesis.fields import Draws, blur, shifted, thick_slices
-
-CPU = torch.device("cpu")
+from lesion_dynamics.synthesis.fields import Draws, blur, thick_slices
 
 
 def test_a_blur_is_scipys_gaussian_filter() -> None:
@@ -25,7 +23,7 @@ def test_a_width_of_zero_changes_nothing() -> None:
 
 def test_a_shift_moves_by_the_given_distance() -> None:
     ramp = torch.arange(12.0)[:, None, None].expand(12, 3, 3)
-    moved = shifted(ramp, (1.25, 0.0, 0.0))
+    moved = blur(ramp, (0.0, 0.0, 0.0), shift=(1.25, 0.0, 0.0))
     np.testing.assert_allclose(moved[3:10, 1, 1], ramp[3:10, 1, 1] - 1.25, atol=1e-6)
 
 
@@ -55,7 +53,7 @@ def test_a_constant_stays_what_it_is_under_slices() -> None:
 
 @pytest.mark.parametrize("scale", [1.4, 4.0, 13.0])
 def test_a_field_has_about_unit_deviation_and_the_asked_for_smoothness(scale: float) -> None:
-    draws = Draws(5, device=CPU)
+    draws = Draws(5)
     field = torch.stack([draws.field((60, 60, 60), scale=scale) for _ in range(4)]).double()
     assert float(field.std()) == pytest.approx(1.0, abs=0.35)
     step = max(1, round(scale / 4))
@@ -68,7 +66,7 @@ def test_a_field_has_about_unit_deviation_and_the_asked_for_smoothness(scale: fl
 
 def test_one_seed_gives_one_sequence_of_draws() -> None:
     def everything(seed: int) -> torch.Tensor:
-        draws = Draws(seed, device=CPU)
+        draws = Draws(seed)
         scalars = torch.tensor([draws.uniform(2, 3), draws.normal(), float(draws.integer(9))])
         return torch.cat([scalars, draws.field((4, 5, 6), scale=3.0).ravel(), draws.noise((4,))])
 

@@ -7,8 +7,6 @@ from lesion_dynamics.synthesis.head import Head
 from lesion_dynamics.synthesis.lesion_maps import draw_lesions
 from lesion_dynamics.synthesis.limits import GRID
 
-CPU = torch.device("cpu")
-
 
 def test_the_tissues_of_a_brain_are_fractions_of_one(head: Head) -> None:
     total = head.white + head.cortex + head.nuclei + head.fluid
@@ -36,7 +34,7 @@ def test_the_cortex_is_a_ribbon_between_white_matter_and_fluid(head: Head) -> No
 def test_lesions_lie_in_tissue_and_differ_between_draws(head: Head) -> None:
     volumes = []
     for seed in range(3):
-        lesions = draw_lesions(Draws(seed, device=CPU), head, ())
+        lesions = draw_lesions(Draws(seed), head, ())
         assert lesions.label.shape == GRID
         assert not bool((lesions.label & ~head.brain).any())
         assert not bool((lesions.label & (head.fluid >= 0.5)).any())

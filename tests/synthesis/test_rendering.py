@@ -15,8 +15,6 @@ from lesion_dynamics.synthesis.look import Look, SequenceLook, draw_look
 from lesion_dynamics.synthesis.patch_drawing import visible_lesions, whole_brain_intensities
 from lesion_dynamics.synthesis.rendering import Tissues, as_input, render
 
-CPU = torch.device("cpu")
-
 
 def plain(look: SequenceLook) -> SequenceLook:
     """The same contrasts without anything else."""
@@ -42,9 +40,9 @@ def tissues(stored: StoredHead) -> Tissues:
 
 
 def test_a_lesion_has_its_contrast_over_white_matter(tissues: Tissues) -> None:
-    look = draw_look(Draws(1, device=CPU))
+    look = draw_look(Draws(1))
     look = Look(plain(look.flair), replace(plain(look.t1w), lesion=-0.3), fluid_removed=False)
-    images = render(tissues, look, Draws(2, device=CPU)).images
+    images = render(tissues, look, Draws(2)).images
     inside = (tissues.lesion_label > 0) & (tissues.white > 0.9)
     assert inside.any()
     expected = 1 + 1.2 * look.flair.lesion * (1 + 0.12 * 0)
@@ -68,13 +66,13 @@ def test_what_slices_and_noise_hide_is_no_lesion(tissues: Tissues) -> None:
     tissues = replace(
         tissues, lesion_label=label, lesion_brightness=torch.ones_like(tissues.lesion_label)
     )
-    look = draw_look(Draws(1, device=CPU))
+    look = draw_look(Draws(1))
     flair = replace(plain(look.flair), lesion=0.4)
     thin = Look(flair, plain(look.t1w), fluid_removed=False)
     thick = replace(thin, flair=replace(flair, slice_voxels=5.0, slice_axis=2))
 
     def reference(look: Look, noise: float) -> torch.Tensor:
-        return visible_lesions(tissues, render(tissues, look, Draws(2, device=CPU)), noise=noise)
+        return visible_lesions(tissues, render(tissues, look, Draws(2)), noise=noise)
 
     assert torch.equal(reference(thin, 0.0), label > 0)
     hidden = reference(thick, 0.05)
@@ -86,11 +84,11 @@ def test_what_slices_and_noise_hide_is_no_lesion(tissues: Tissues) -> None:
 
 
 def test_artefacts_add_what_they_say(tissues: Tissues) -> None:
-    look = draw_look(Draws(1, device=CPU))
+    look = draw_look(Draws(1))
     base = Look(plain(look.flair), plain(look.t1w), fluid_removed=False)
     noisy = replace(base, flair=replace(base.flair, noise=0.05))
-    difference = render(tissues, noisy, Draws(3, device=CPU)).images["FLAIR"]
-    difference = difference - render(tissues, base, Draws(3, device=CPU)).images["FLAIR"]
+    difference = render(tissues, noisy, Draws(3)).images["FLAIR"]
+    difference = difference - render(tissues, base, Draws(3)).images["FLAIR"]
     bright = tissues.white > 0.9
     assert float(difference[bright].std()) == pytest.approx(0.05, rel=0.05)
 
@@ -103,11 +101,11 @@ def test_patches_are_normalised_as_their_whole_brain_would_be(stored: StoredHead
     place = np.flatnonzero(brain)[::200]
     centre_errors, scale_errors = [], []
     for seed in (1, 2, 3):
-        look = replace(draw_look(Draws(seed, device=CPU)), fluid_removed=False)
-        image = render(whole, look, Draws(100 + seed, device=CPU)).images["FLAIR"].numpy()
+        look = replace(draw_look(Draws(seed)), fluid_removed=False)
+        image = render(whole, look, Draws(100 + seed)).images["FLAIR"].numpy()
         z = normalise_intensities(image, brain, settings=settings)
         slope, offset = np.polyfit(image.ravel()[place], z.ravel()[place], 1)
-        values = whole_brain_intensities(stored, look, Draws(seed, device=CPU))["FLAIR"]
+        values = whole_brain_intensities(stored, look, Draws(seed))["FLAIR"]
         centre, scale = centre_and_scale(values.numpy(), settings=settings)
         centre_errors.append((centre + offset / slope) * slope)
         scale_errors.append(np.log(scale * slope))

@@ -99,7 +99,7 @@ def test_places_to_cut_lie_where_they_say(head_file: Path) -> None:
     names = ("white", "cortex", "nuclei", "fluid", "ventricle", "brain")
     brain = head.maps[names.index("brain")]
     assert bool((brain[tuple(head.brain_centres.T)] == 255).all())
-    label = head.maps[11]
+    label = head.maps[12]
     assert len(head.lesion_centres) > 0
     assert bool((label[tuple(head.lesion_centres.T)] == 255).all())
 

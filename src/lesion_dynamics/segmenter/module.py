@@ -31,6 +31,7 @@ _SCORE_PARTS = ("mean_dice", "mean_lesion_f1")
 _VALIDATION_THRESHOLD = 0.5
 _VALIDATION_MINIMUM_LESION_VOLUME_MM3 = 14.0  # a sphere of 3 mm diameter
 _PREVALENCE_AT_START = 0.01
+_CONVOLUTION_DIMENSIONS = 5  # of weights: out, in, x, y, z
 
 
 class LesionModule(pl.LightningModule):
@@ -46,7 +47,9 @@ class LesionModule(pl.LightningModule):
         if settings.trainer.activation_checkpointing:
             self.network.recompute_activations()
         if settings.trainer.channels_last:
-            self.network.to(memory_format=torch.channels_last_3d)
+            for weight in self.network.parameters():
+                if weight.ndim == _CONVOLUTION_DIMENSIONS:
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
         self._loss = build_loss(settings.loss)
         self.average = self._fresh_average()
         self._agreements: list[Agreement] = []

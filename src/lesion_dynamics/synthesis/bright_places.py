@@ -58,7 +58,7 @@ def bright_places(x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
 
 def _near(lines: tuple[_Line, ...], x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     place = (x.abs(), y, z)
-    near = torch.zeros(torch.broadcast_shapes(x.shape, y.shape, z.shape))
+    near = torch.zeros_like(x + y + z)
     for line in lines:
         distance = _distance(place, line.points)
         near = torch.maximum(near, torch.sigmoid((line.radius_mm - distance) / _EDGE_MM))

@@ -1,8 +1,6 @@
-"""Smooth random fields, blurs and slabs on any device.
+"""Smooth random fields, blurs and slabs; every draw from a generator of one scan's own.
 
-Every draw comes from a generator on the CPU and small tensors; large ones are interpolated
-from them or drawn on the device by a generator seeded from the first. So one seed means one
-scan, whatever else the process has drawn before.
+So one seed means one scan, whatever else the process has drawn before.
 """
 
 from __future__ import annotations
@@ -10,115 +8,102 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
+
+from lesion_dynamics.synthesis.kernels import convolved, interpolated
 
 _NO_BLUR = 0.15  # voxels; less changes nothing that noise does not hide
 _REACH = 3.0  # a Gaussian kernel ends at so many standard deviations
+_FINEST_LATTICE = 2.0  # voxels between nodes
+_STAY = (0.0, 0.0, 0.0)
 _INTERPOLATION_GAIN = 1.35  # linear interpolation between nodes takes variance away
 
 
 class Draws:
-    """Random numbers of one scan.
+    """Random numbers of one scan, all from ``seed``."""
 
-    seed : all draws follow from it. device : where large fields are made.
-    """
-
-    def __init__(self, seed: int, *, device: torch.device) -> None:
-        self.device = device
-        self._scalars = torch.Generator().manual_seed(seed)
-        self._large = torch.Generator(device=device).manual_seed(seed ^ 0x5DEECE66D)
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
 
     def uniform(self, low: float, high: float) -> float:
         """One number between ``low`` and ``high``."""
-        return low + (high - low) * float(torch.rand((), generator=self._scalars))
+        return low + (high - low) * float(torch.rand((), generator=self._generator))
 
     def normal(self) -> float:
         """One standard normal number."""
-        return float(torch.randn((), generator=self._scalars))
+        return float(torch.randn((), generator=self._generator))
 
     def happens(self, probability: float) -> bool:
         """Whether an event of this probability happens."""
-        return float(torch.rand((), generator=self._scalars)) < probability
+        return float(torch.rand((), generator=self._generator)) < probability
 
     def integer(self, below: int) -> int:
         """One of 0 ... below - 1."""
-        return int(torch.randint(below, (), generator=self._scalars))
+        return int(torch.randint(below, (), generator=self._generator))
 
     def permutation(self, count: int) -> Tensor:
-        """0 ... count - 1 in a random order, on the CPU."""
-        return torch.randperm(count, generator=self._scalars)
+        """0 ... count - 1 in a random order."""
+        return torch.randperm(count, generator=self._generator)
 
     def normals(self, *shape: int) -> Tensor:
-        """Standard normal numbers on the CPU."""
-        return torch.randn(shape, generator=self._scalars)
+        """Standard normal numbers."""
+        return torch.randn(shape, generator=self._generator)
 
     def noise(self, shape: Sequence[int]) -> Tensor:
-        """Independent standard normal numbers on the device, float32."""
-        return torch.randn(tuple(shape), generator=self._large, device=self.device)
+        """Independent standard normal numbers, float32."""
+        return torch.randn(tuple(shape), generator=self._generator)
 
     def field(self, shape: Sequence[int], *, scale: float) -> Tensor:
         """A smooth field of about unit deviation whose nodes lie ``scale`` voxels apart.
 
         shape : (x, y, z). The lattice is shifted at random, so nodes fall anywhere.
         """
-        if scale < 2.0:
+        if scale < _FINEST_LATTICE:
             smooth = blur(self.noise(shape), [0.6 * scale] * 3)
             return smooth / smooth.std()
-        field = torch.randn(
-            [math.ceil(size / scale) + 2 for size in shape], generator=self._scalars
-        ).to(self.device)
-        for size in shape:
-            # One axis after the other: the first is contracted, the new one goes to the end.
-            weights = _linear_weights(
-                size, scale=scale, offset=self.uniform(0.0, 1.0), nodes=field.shape[0]
-            )
-            field = torch.tensordot(field, weights.to(self.device), dims=([0], [1]))
-        return field * _INTERPOLATION_GAIN
+        x, y, z = shape
+        lattice = self.normals(*(math.ceil(size / scale) + 2 for size in shape))
+        offsets = torch.rand(3, generator=self._generator)
+        field = interpolated(
+            (lattice * _INTERPOLATION_GAIN).numpy(), offsets.numpy(), scale, (x, y, z)
+        )
+        return torch.from_numpy(field)
 
 
-def _linear_weights(size: int, *, scale: float, offset: float, nodes: int) -> Tensor:
-    """(size, nodes): what each node gives to each voxel; the first voxel lies at ``offset``."""
-    place = torch.arange(size) / scale + offset
-    return (1 - (place[:, None] - torch.arange(nodes)[None, :]).abs()).clamp(min=0)
+def blur(volume: Tensor, widths: Sequence[float], *, shift: Sequence[float] = _STAY) -> Tensor:
+    """Gaussian blur of (x, y, z) with standard deviations in voxels, an axis each; edges repeat.
 
-
-def blur(volume: Tensor, widths: Sequence[float]) -> Tensor:
-    """Gaussian blur of (x, y, z) with standard deviations in voxels, an axis each.
-
-    Sums of shifted copies: on a processor several times faster than a convolution of one channel.
+    shift : voxels that the content moves along each axis, by linear interpolation; less than two.
     """
-    result = volume
-    for axis, width in enumerate(widths):
-        if width < _NO_BLUR:
-            continue
+    lines = [_kernel(width, moved) for width, moved in zip(widths, shift, strict=True)]
+    reach = max(len(line) for line in lines) // 2
+    kernels = np.zeros((3, 2 * reach + 1), dtype=np.float32)
+    for row, line in zip(kernels, lines, strict=True):
+        half = len(line) // 2
+        row[reach - half : reach + half + 1] = line
+    if (kernels[:, reach] == 1).all():
+        return volume
+    return torch.from_numpy(convolved(volume.contiguous().numpy(), kernels, reach))
+
+
+def _kernel(width: float, shift: float) -> NDArray[np.float64]:
+    """Weights of the offsets -n ... n, together 1."""
+    weights = np.ones(1)
+    if width >= _NO_BLUR:
         reach = max(1, math.ceil(_REACH * width))
-        weights = [math.exp(-0.5 * (offset / width) ** 2) for offset in range(reach + 1)]
-        total = weights[0] + 2 * sum(weights[1:])
-        size = result.shape[axis]
-        padding = [0] * 6
-        padding[4 - 2 * axis] = padding[5 - 2 * axis] = reach
-        padded = functional.pad(result[None, None], padding, mode="replicate")[0, 0]
-        result = padded.narrow(axis, reach, size) * (weights[0] / total)
-        for offset in range(1, reach + 1):
-            pair = padded.narrow(axis, reach - offset, size) + padded.narrow(
-                axis, reach + offset, size
-            )
-            result.add_(pair, alpha=weights[offset] / total)
-    return result
-
-
-def shifted(volume: Tensor, voxels: Sequence[float]) -> Tensor:
-    """Moved by less than two voxels along each axis, by linear interpolation."""
-    result = volume
-    for axis, amount in enumerate(voxels):
-        if abs(amount) < _NO_BLUR:
-            continue
-        low = math.floor(amount)
-        weight = amount - low
-        result = (1 - weight) * result.roll(low, axis) + weight * result.roll(low + 1, axis)
-    return result
+        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+        weights /= weights.sum()
+    if abs(shift) < _NO_BLUR:
+        return weights
+    low = math.floor(shift)
+    # Offset `low` gets what does not go to the next; a middle that is the middle of the result.
+    pair = np.zeros(2 * max(abs(low), abs(low + 1)) + 1)
+    centre = len(pair) // 2
+    pair[centre + low], pair[centre + low + 1] = 1 - (shift - low), shift - low
+    return np.convolve(weights, pair)
 
 
 def thick_slices(volume: Tensor, *, axis: int, thickness: float, phase: float) -> Tensor:
@@ -131,14 +116,12 @@ def thick_slices(volume: Tensor, *, axis: int, thickness: float, phase: float) -
     moved = volume.movedim(axis, -1)
     offset = phase * thickness
     count = math.ceil((size + offset) / thickness) + 1
-    centres = (torch.arange(count, device=volume.device) + 0.5) * thickness - offset - thickness
+    centres = (torch.arange(count) + 0.5) * thickness - offset - thickness
     total = torch.cat([torch.zeros_like(moved[..., :1]), moved.cumsum(-1)], dim=-1)
     low = (centres - 0.5 * thickness + 0.5).clamp(0, size - 1.0)
     high = (centres + 0.5 * thickness + 0.5).clamp(1.0, size)
     mean = (_between(total, high) - _between(total, low)) / (high - low).clamp(min=0.5)
-    place = ((torch.arange(size, device=volume.device) - centres[0]) / thickness).clamp(
-        0, count - 1.001
-    )
+    place = ((torch.arange(size) - centres[0]) / thickness).clamp(0, count - 1.001)
     return _between(mean, place).movedim(-1, axis)
 
 

@@ -38,9 +38,9 @@ class TemplateMaps:
     origin_mm: tuple[float, float, float]
 
 
-@lru_cache(maxsize=2)
-def template_maps(device: torch.device) -> TemplateMaps:
-    """The maps of :func:`lesion_dynamics.phantom.anatomy.load_template` on ``device``."""
+@lru_cache(maxsize=1)
+def template_maps() -> TemplateMaps:
+    """The maps of :func:`lesion_dynamics.phantom.anatomy.load_template`."""
     template = load_template()
     white = torch.from_numpy(np.ascontiguousarray(template.white))
     shape = white.shape
@@ -79,7 +79,7 @@ def template_maps(device: torch.device) -> TemplateMaps:
         edge[axis + 1] = slice(shape[axis], None)
         stack[3][tuple(edge[1:])] = -10.0
     origin = tuple(float(value) for value in template.origin_mm)
-    return TemplateMaps(stack.to(device), (origin[0], origin[1], origin[2]))
+    return TemplateMaps(stack, (origin[0], origin[1], origin[2]))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Head:
 
 def draw_head(draws: Draws) -> Head:
     """Draw a head: position, size, shape, width of ventricles and sulci, folding."""
-    maps = template_maps(draws.device)
+    maps = template_maps()
     warp = _warp(draws, maps)
     stack = functional.grid_sample(
         maps.stack[None], warp[None], mode="bilinear", padding_mode="border", align_corners=True
@@ -159,14 +159,13 @@ def draw_head(draws: Draws) -> Head:
 
 def _warp(draws: Draws, maps: TemplateMaps) -> Tensor:
     """Places on the template's grid: turned, scaled, bent; ventricles wider or narrower."""
-    device = draws.device
-    axes = [torch.arange(n, dtype=torch.float32, device=device) for n in GRID]
-    centre = torch.tensor([80.0, 96.0, 80.0], device=device)
+    axes = [torch.arange(n, dtype=torch.float32) for n in GRID]
+    centre = torch.tensor([80.0, 96.0, 80.0])
     place = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1) - centre
     matrix = _turn([0.12 * draws.normal() for _ in range(3)])
     size = 1 + 0.06 * draws.normal()
     stretch = torch.diag(torch.tensor([1 / (size + 0.04 * draws.normal()) for _ in range(3)]))
-    place = place @ (matrix @ stretch).to(device).T
+    place = place @ (matrix @ stretch).T
     if draws.happens(0.5):
         place[..., 0] = -place[..., 0]
     place = place + centre
@@ -179,7 +178,7 @@ def _warp(draws: Draws, maps: TemplateMaps) -> Tensor:
 
 
 def _widened(draws: Draws, maps: TemplateMaps, place: Tensor) -> Tensor:
-    extent = torch.tensor([n - 1.0 for n in GRID], device=draws.device)
+    extent = torch.tensor([n - 1.0 for n in GRID])
 
     def in_units(voxels: Tensor) -> Tensor:
         return (2 * voxels / extent - 1).flip(-1)

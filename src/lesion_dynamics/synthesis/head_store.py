@@ -15,6 +15,7 @@ from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_by
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.synthesis.fields import Draws, blur
 from lesion_dynamics.synthesis.head import draw_head
+from lesion_dynamics.synthesis.kernels import unpacked
 from lesion_dynamics.synthesis.lesion_maps import draw_lesions
 from lesion_dynamics.synthesis.limits import GRID, SYNTHESIS_SOURCE
 from lesion_dynamics.synthesis.rendering import Tissues
@@ -38,11 +39,12 @@ _MAPS: dict[str, tuple[float, float]] = {
     "side_mm": _MILLIMETRES,
     "limbic": _SHARE,
     "tracts": _SHARE,
+    "ventricle_coat": _SHARE,
     "lesion_label": _SHARE,
     "lesion_brightness": (0.01, 0.0),
     "lesion_surroundings": _SHARE,
-    "ventricle_coat": _SHARE,
 }
+_STEPS, _ZEROS = (np.array(row, dtype=np.float32) for row in zip(*_MAPS.values(), strict=True))
 MOSAIC_EDGE, MOSAIC_MARGIN = 16, 4
 """Voxels of a piece of the mosaic, and how many at its border know the wrong neighbours."""
 _PIECES = 56
@@ -72,11 +74,8 @@ class StoredHead:
 
 
 def _unpacked(maps: Tensor) -> Tissues:
-    values = {
-        name: maps[row].float() * step + zero
-        for row, (name, (step, zero)) in enumerate(_MAPS.items())
-    }
-    return Tissues(**values)
+    values = unpacked(maps.numpy(), _STEPS, _ZEROS)
+    return Tissues(**dict(zip(_MAPS, torch.from_numpy(values), strict=True)))
 
 
 def draw_stored_head(draws: Draws, shape_files: Sequence[Path]) -> StoredHead:
@@ -101,7 +100,7 @@ def draw_stored_head(draws: Draws, shape_files: Sequence[Path]) -> StoredHead:
         lesion_surroundings=blur(label, [_SURROUNDINGS_MM] * 3),
         ventricle_coat=blur(head.ventricle, [_COAT_MM] * 3),
     )
-    packed = torch.empty((len(_MAPS), *GRID), dtype=torch.uint8, device=draws.device)
+    packed = torch.empty((len(_MAPS), *GRID), dtype=torch.uint8)
     for row, (name, (step, zero)) in enumerate(_MAPS.items()):
         packed[row] = ((getattr(tissues, name) - zero) / step).round().clamp(0, 255).to(torch.uint8)
     brain = torch.nonzero(head.brain).cpu()
@@ -160,7 +159,7 @@ def store_head(number: int, *, seed: int, shape_files: Sequence[Path], folder: P
     if path.is_file() and maps.is_file():
         return path
     rng = np.random.default_rng([seed, number])
-    draws = Draws(int(rng.integers(2**62)), device=torch.device("cpu"))
+    draws = Draws(int(rng.integers(2**62)))
     head = draw_stored_head(draws, shape_files)
     folder.mkdir(parents=True, exist_ok=True)
     # Maps by themselves, so that they can be memory-mapped; the small file last: it says whole.

@@ -35,7 +35,7 @@ class LesionMaps:
 
 def draw_lesions(draws: Draws, head: Head, shape_files: Sequence[Path]) -> LesionMaps:
     """Draw the lesions of a head; now and then there are none."""
-    level = torch.full(GRID, _NEVER, device=draws.device)
+    level = torch.full(GRID, _NEVER)
     if not draws.happens(_LESION_FREE):
         if shape_files and draws.happens(0.6):
             level = torch.maximum(level, _real(draws, head, shape_files))
@@ -55,12 +55,12 @@ def draw_lesions(draws: Draws, head: Head, shape_files: Sequence[Path]) -> Lesio
 
 
 def _real(draws: Draws, head: Head, files: Sequence[Path]) -> Tensor:
-    shapes = load_shapes(tuple(files), template_maps(draws.device).origin_mm)
-    chosen = torch.from_numpy(shapes[draws.integer(len(shapes))]).to(draws.device).float()
+    shapes = load_shapes(tuple(files), template_maps().origin_mm)
+    chosen = torch.from_numpy(shapes[draws.integer(len(shapes))]).float()
     if draws.happens(0.5):
         chosen = chosen.flip(0)
         # The grid is not centred on the midplane: mirror about x = 0.
-        origin = template_maps(draws.device).origin_mm[0]
+        origin = template_maps().origin_mm[0]
         shift = round(-2 * origin - (GRID[0] - 1))
         chosen = torch.roll(chosen, shift, 0)
     place = head.warp.clone()
@@ -97,9 +97,7 @@ def _free(draws: Draws, head: Head, *, scale: float, volume_mm3: float) -> Tenso
     field = draws.field(GRID, scale=scale) + 0.4 * draws.field(GRID, scale=max(1.5, scale / 2))
     value = field + near + under_cortex - 4.0 * (1 - allowed.clamp(0, 1))
     inside = value[head.brain]
-    sample = inside[
-        torch.arange(0, len(inside), max(1, len(inside) // _SAMPLED), device=inside.device)
-    ]
+    sample = inside[torch.arange(0, len(inside), max(1, len(inside) // _SAMPLED))]
     share = min(volume_mm3 / max(len(inside), 1), 0.05)
     bound = torch.sort(sample).values[int((1 - share) * (len(sample) - 1))]
     return (value - bound) * 0.5

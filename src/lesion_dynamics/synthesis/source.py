@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lesion_dynamics.segmenter.patches import PatchSource
@@ -50,7 +49,7 @@ class SyntheticScans:
     ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """Channels (sequences, n, n, n) float32 in z units, reference (1, n, n, n) of 0 and 1."""
         head = _opened(self._heads[int(rng.integers(len(self._heads)))])
-        draws = Draws(int(rng.integers(2**62)), device=torch.device("cpu"))
+        draws = Draws(int(rng.integers(2**62)))
         channels, reference = draw_patch(
             head,
             draws,
