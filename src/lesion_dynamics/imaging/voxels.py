@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import gzip
 import math
-import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from isal import igzip, isal_zlib
 from nibabel.arrayproxy import ArrayProxy
 from numpy.typing import NDArray
 
@@ -48,7 +48,7 @@ def read_float32(
             with np.errstate(over="ignore"):
                 voxels = _slabs(stream, header, shape)
             behind = len(stream.read(_ALLOWED_PADDING_BYTES + 1))
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (gzip.BadGzipFile, isal_zlib.error) as error:
         raise ScanError(
             f"the compressed file is damaged ({error})", where=path, remedy=_AGAIN
         ) from error
@@ -76,7 +76,7 @@ def read_float32(
 
 def _opened(path: Path, header: NiftiHeader) -> IO[bytes]:
     if header.compressed:
-        return gzip.open(path)  # type: ignore[return-value]
+        return igzip.open(path)  # type: ignore[return-value]  # gzip's answer, four times faster
     return path.open("rb")
 
 
@@ -106,7 +106,7 @@ def _require_claimed_bytes(path: Path, header: NiftiHeader) -> None:
     Decompressing without keeping anything costs time; believing the header would cost memory.
     """
     left = header.offset + _claimed_bytes(header)
-    with gzip.open(path) as stream:
+    with igzip.open(path) as stream:
         while left > 0:
             found = len(stream.read(min(left, 2**20)))
             if not found:
