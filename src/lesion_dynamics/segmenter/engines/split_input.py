@@ -26,6 +26,16 @@ def split(inputs: Tensor) -> Tensor:
     return torch.cat([high, inputs - high, high], dim=1)
 
 
+def split_last(channels: Tensor, parts: Tensor) -> None:
+    """As :func:`split`, channels last: fills ``parts``, (1, x, y, z, 3 x channels) in bf16."""
+    number = len(channels)
+    for channel in range(number):
+        high = channels[channel].to(torch.bfloat16)
+        parts[0, ..., channel] = high
+        parts[0, ..., number + channel] = channels[channel] - high
+        parts[0, ..., 2 * number + channel] = high
+
+
 def taking_split_input(network: LesionNetwork, *, input_channels: int) -> LesionNetwork | None:
     """A copy of ``network`` that gives the same answers from :func:`split` inputs.
 
