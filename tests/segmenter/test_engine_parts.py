@@ -7,7 +7,7 @@ import torch
 
 from lesion_dynamics.segmenter.engines.bf16_weights import rounded_together, with_bf16_weights
 from lesion_dynamics.segmenter.engines.exact_norm import ExactInstanceNorm
-from lesion_dynamics.segmenter.engines.split_input import PARTS, split, split_last
+from lesion_dynamics.segmenter.engines.split_input import PARTS, split, split_into
 from lesion_dynamics.segmenter.networks import LesionNetwork
 
 
@@ -78,9 +78,8 @@ def test_every_convolution_of_a_copy_holds_bf16_numbers() -> None:
     assert not torch.equal(network.head.weight, changed.head.weight)
 
 
-def test_a_split_with_channels_last_holds_the_same_numbers() -> None:
+def test_a_split_in_bf16_holds_the_same_numbers() -> None:
     given = torch.randn(2, 5, 6, 7)
-    parts = torch.empty(1, 5, 6, 7, 2 * PARTS, dtype=torch.bfloat16)
-    split_last(given, parts)
-    expected = split(given[None]).permute(0, 2, 3, 4, 1).bfloat16()
-    assert torch.equal(parts, expected)
+    parts = torch.empty(2 * PARTS, 5, 6, 7, dtype=torch.bfloat16)
+    split_into(parts, given)
+    assert torch.equal(parts, split(given[None])[0].bfloat16())

@@ -226,6 +226,30 @@ def test_means_and_variances_hold_over_a_large_volume(precision: choice.Precisio
     assert abs(found[50:].std() / expected[50:].std() - 1) < 3e-4
 
 
+class Overflows(torch.nn.Module):
+    """A backbone whose features leave the range of float16."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return (inputs @ torch.eye(inputs.shape[-1])) * 30000.0
+
+
+def test_a_network_beyond_the_range_of_float16_goes_on_in_bf16() -> None:
+    """As on a GPU: a processor is told to take float16 too."""
+    torch.manual_seed(1)
+    network = LesionNetwork(Overflows(), head_channels=2, divisor=8).eval()
+    torch.nn.init.constant_(network.head.weight, 1e-5)
+    engine = TorchEngine(network, precision="bf16", device=CPU)
+    engine._half = torch.float16
+    given = np.random.default_rng(3).normal(size=(2, 16, 16, 16)).astype(np.float32) + 4
+    window = WindowSettings(size_voxels=(16, 16, 16), overlap=0.0)
+    assert engine.described.endswith("float16")
+    found = lesion_probability(engine, given, window=window)
+    assert engine.described.endswith("bf16")
+    exact = TorchEngine(network, precision="float32", device=CPU)
+    expected = lesion_probability(exact, given, window=window)
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
 def test_an_answer_stays_as_it_was_when_the_next_scan_goes_through() -> None:
     engine = engine_for(
         small_network("unet").eval(), wanted="openvino", precision="float32", device=CPU,

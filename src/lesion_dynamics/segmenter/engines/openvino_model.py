@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lesion_dynamics.segmenter.engines.bf16_weights import with_bf16_weights
 from lesion_dynamics.segmenter.engines.exact_norm import STATISTICS, with_exact_norms
-from lesion_dynamics.segmenter.engines.split_input import PARTS, split_last, taking_split_input
+from lesion_dynamics.segmenter.engines.split_input import PARTS, split_into, taking_split_input
 from lesion_dynamics.segmenter.engines.split_input import split as split_parts
 from lesion_dynamics.segmenter.networks import LesionNetwork
 from lesion_dynamics.segmenter.precision import Precision
@@ -83,16 +83,15 @@ def converted(
 
 
 def given_to(model: OpenVinoModel, window: NDArray[np.float32]) -> openvino.Tensor:
-    """What the model takes for a window, (sequences, x, y, z): (1, x, y, z, channels)."""
-    channels = torch.from_numpy(np.ascontiguousarray(window))
-    shape = [1, *window.shape[1:], len(window) * (PARTS if model.split else 1)]
-    # The tensor's own memory: it would not keep another's alive.
-    given = openvino.Tensor(openvino.Type.bf16 if model.split else openvino.Type.f32, shape)
-    if model.split:
-        split_last(channels, torch.from_numpy(given.data.view(np.int16)).view(torch.bfloat16))
-    else:
-        torch.from_numpy(given.data)[0].copy_(channels.permute(1, 2, 3, 0))
-    return given
+    """What the model takes for a window, (sequences, x, y, z): (1, channels, x, y, z)."""
+    given = np.ascontiguousarray(window)
+    if not model.split:
+        return openvino.Tensor(given[None])
+    # In the tensor's own memory: it would not keep another's alive.
+    parts = openvino.Tensor(openvino.Type.bf16, [1, PARTS * len(given), *given.shape[1:]])
+    memory = torch.from_numpy(parts.data.view(np.int16)).view(torch.bfloat16)
+    split_into(memory[0], torch.from_numpy(given))
+    return parts
 
 
 def compiled(model: OpenVinoModel, *, precision: Precision, threads: int) -> Any:
@@ -113,15 +112,15 @@ def compiled(model: OpenVinoModel, *, precision: Precision, threads: int) -> Any
 
 
 class _Exported(nn.Module):
-    """Channels last, so that nothing is put into another order, and with the last sigmoid."""
+    """With the sigmoid, which OpenVINO joins to the last convolution, in float32."""
 
     def __init__(self, network: LesionNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(1, x, y, z, channels) to probabilities, (1, 1, x, y, z)."""
-        return torch.sigmoid(self.network(inputs.permute(0, 4, 1, 2, 3)))
+        """(1, channels, x, y, z) to probabilities, (1, 1, x, y, z)."""
+        return torch.sigmoid(self.network(inputs))
 
 
 def _serialised(network: LesionNetwork, input_channels: int, *, split: bool) -> OpenVinoModel:
@@ -130,13 +129,13 @@ def _serialised(network: LesionNetwork, input_channels: int, *, split: bool) -> 
         # torch warns of every branch on a shape; the trial on another shape is what decides.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            _Exported(network), torch.zeros(1, edge, edge, edge, input_channels), check_trace=False
+            _Exported(network), torch.zeros(1, input_channels, edge, edge, edge), check_trace=False
         )
     # The front end reads from the decoder while it converts, and does not keep it alive.
     decoder = TorchScriptPythonDecoder(traced)
     front_end = FrontEndManager().load_by_framework("pytorch")
     model = front_end.convert(front_end.load(decoder))
-    model.reshape([1, -1, -1, -1, input_channels])
+    model.reshape([1, input_channels, -1, -1, -1])
     if split:
         layers = openvino.preprocess.PrePostProcessor(model)
         layers.input().tensor().set_element_type(openvino.Type.bf16)

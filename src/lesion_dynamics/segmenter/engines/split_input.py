@@ -26,14 +26,14 @@ def split(inputs: Tensor) -> Tensor:
     return torch.cat([high, inputs - high, high], dim=1)
 
 
-def split_last(channels: Tensor, parts: Tensor) -> None:
-    """As :func:`split`, channels last: fills ``parts``, (1, x, y, z, 3 x channels) in bf16."""
+def split_into(parts: Tensor, channels: Tensor) -> None:
+    """As :func:`split`, of (channels, x, y, z) into a bf16 (3 x channels, x, y, z)."""
     number = len(channels)
-    for channel in range(number):
-        high = channels[channel].to(torch.bfloat16)
-        parts[0, ..., channel] = high
-        parts[0, ..., number + channel] = channels[channel] - high
-        parts[0, ..., 2 * number + channel] = high
+    for channel, values in enumerate(channels):
+        high, low, again = (parts[channel + part * number] for part in range(PARTS))
+        high.copy_(values)
+        again.copy_(high)
+        low.copy_(values - high.float())
 
 
 def taking_split_input(network: LesionNetwork, *, input_channels: int) -> LesionNetwork | None:
