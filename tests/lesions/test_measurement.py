@@ -52,3 +52,13 @@ def test_a_corrected_distortion_scales_volumes_as_a_number_or_voxel_by_voxel() -
     assert uneven.lesion_volume_mm3 == 2 * 6 * 2.0 + 3 * 6
     assert uneven.largest_lesion_volume_mm3 == 2 * 6 * 2.0
     assert uneven.lesion_count == 2
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_each_voxel_counts_as_its_own_volume_however_the_mask_lies_in_memory(order):
+    voxels = np.zeros((5, 6, 7), dtype=np.uint8, order=order)
+    voxels[1, 2, 3] = voxels[1, 3, 3] = voxels[3, 4, 5] = 1
+    scale = np.arange(5 * 6 * 7, dtype=float).reshape(5, 6, 7)
+    found = measure(Image(voxels=voxels, affine=np.eye(4)), connectivity=6, volume_scale=scale)
+    volumes = [scale[1, 2, 3] + scale[1, 3, 3], scale[3, 4, 5]]
+    assert found == LesionMeasurement(sum(volumes), 2, max(volumes))

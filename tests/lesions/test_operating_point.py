@@ -11,6 +11,7 @@ from scipy import ndimage
 from lesion_dynamics.lesions.operating_point import (
     label_lesions,
     lesion_mask,
+    lesion_voxels,
     without_small_lesions,
 )
 from lesion_dynamics.settings.operating_point import OperatingPoint
@@ -128,3 +129,40 @@ def test_dropping_small_lesions_twice_is_dropping_them_once(mask, minimum, conne
 def test_an_impossible_operating_point_is_refused(wrong):
     with pytest.raises(ValidationError):
         _point(**wrong)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@given(mask=MASKS, connectivity=st.sampled_from([6, 18, 26]))
+@settings(deadline=None, max_examples=60)
+def test_lesions_by_their_voxels_are_those_of_the_whole_image(order, mask, connectivity):
+    """Whichever way the mask lies in memory."""
+    mask = np.asarray(mask, order=order)
+    found = lesion_voxels(mask, connectivity=connectivity)
+    whole = np.zeros(mask.shape, dtype=np.int32)
+    part = np.zeros(found.shape, dtype=np.int32, order=found.order)
+    part.ravel(order=found.order)[found.places] = found.labels
+    whole[found.box] = part
+    labels, count = label_lesions(mask, connectivity=connectivity)
+    assert found.count == count
+    np.testing.assert_array_equal(whole > 0, labels > 0)
+    # The same lesions, whatever their numbers: a number here is one number there.
+    pairs = set(zip(whole[whole > 0], labels[labels > 0], strict=True))
+    assert len(pairs) == count
+    np.testing.assert_array_equal(
+        np.sort(found.sizes), np.sort(np.bincount(labels.ravel(), minlength=count + 1)[1:])
+    )
+
+
+@given(mask=MASKS, minimum=st.sampled_from([0.5, 2.0, 4.0]))
+@settings(deadline=None, max_examples=60)
+def test_the_way_a_mask_lies_in_memory_changes_no_lesion(mask, minimum):
+    kept = [
+        without_small_lesions(
+            np.asarray(mask, order=order),
+            voxel_volume_mm3=1.0,
+            minimum_lesion_volume_mm3=minimum,
+            connectivity=6,
+        )
+        for order in ("C", "F")
+    ]
+    np.testing.assert_array_equal(*kept)

@@ -79,3 +79,18 @@ def test_both_percentiles_are_alive(brain: Image, percentiles: tuple[float, floa
     first = normalise_intensities(brain.voxels, mask, settings=usual)
     second = normalise_intensities(brain.voxels, mask, settings=other)
     assert np.abs(first - second)[mask].max() > 0.05
+
+
+def test_percentiles_are_those_of_numpy_whichever_way_the_image_lies_in_memory() -> None:
+    rng = np.random.default_rng(5)
+    voxels = rng.gamma(3.0, 40.0, size=(11, 12, 13)).astype(np.float32)
+    brain = rng.random(voxels.shape) > 0.3
+    chosen = IntensitySettings(lower_percentile=17.0, upper_percentile=84.0, trim=20.0)
+    low, centre, high = np.percentile(voxels[brain].astype(np.float64), [17.0, 50.0, 84.0])
+    scale = (high - low) / chosen.standard_normal_distance
+    expected = (voxels - centre) / scale
+    for order in ("C", "F"):
+        found = normalise_intensities(
+            np.asarray(voxels, order=order), np.asarray(brain, order=order), settings=chosen
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-5)

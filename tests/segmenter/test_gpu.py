@@ -6,16 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from tests.conftest import composed
 from tests.segmenter.small_training import trained
 from tests.segmenter.test_networks import SMALL
 from tests.segmenter.training_scan_files import write_scan
 
+from lesion_dynamics.cohort.cohort import Scan
+from lesion_dynamics.model_version import load_manifest
+from lesion_dynamics.preprocessing.prepare import prepare_scan
+from lesion_dynamics.records.shipped import SHIPPED_FOLDER
 from lesion_dynamics.segmenter.engines.torch_engine import TorchEngine
 from lesion_dynamics.segmenter.module import LesionModule
+from lesion_dynamics.segmenter.network_input import network_input
 from lesion_dynamics.segmenter.networks import build_network
+from lesion_dynamics.segmenter.precision import Precision
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
+from lesion_dynamics.settings.cohort import Prepared
+from lesion_dynamics.settings.segmenter import WindowSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
@@ -72,6 +81,32 @@ def test_processor_and_gpu_give_the_same_probability(name: str) -> None:
     ]  # fmt: skip
     # TF32 in the convolutions is the largest difference.
     np.testing.assert_allclose(found[0], found[1], atol=5e-3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_lesions_on_the_gpu_are_those_of_the_processor_in_float32(
+    precision: Precision, small_phantom: Path
+) -> None:
+    """The shipped weights on the part of a phantom's scan that holds most of its lesions."""
+    manifest = load_manifest(SHIPPED_FOLDER)
+    folder = small_phantom / "training/sub-trainms02/ses-01/anat"
+    images = {n: folder / f"sub-trainms02_ses-01_{n}.nii.gz" for n in ("FLAIR", "T1w")}
+    done = Prepared(skull_stripped=True, sequences_aligned=True, bias_corrected=True)
+    scan = Scan("sub-01", "ses-01", images)
+    ready = prepare_scan(scan, done, settings=manifest.segmenter.preprocessing)
+    part = network_input(ready, manifest.segmenter).channels[:, 56:120, 64:144, 104:160]
+    network = build_network(manifest.segmenter.network, input_channels=2).eval()
+    safetensors.torch.load_model(network, SHIPPED_FOLDER / "weights.safetensors")
+    window = WindowSettings(size_voxels=(48, 64, 48), overlap=0.25)
+    masks = []
+    for device, arithmetic in (("cpu", "float32"), (DEVICE, precision)):
+        engine = TorchEngine(network.to(device), precision=arithmetic, device=torch.device(device))
+        found = lesion_probability(engine, part, window=window)
+        masks.append(found >= manifest.operating_point.probability_threshold)
+    expected, found = masks
+    assert expected.sum() > 5000
+    assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) >= 0.998
+    assert abs(found.sum() / expected.sum() - 1) <= 0.002
 
 
 @pytest.mark.parametrize("loss", ["dice_cross_entropy", "dice_focal", "tversky", "blob"])

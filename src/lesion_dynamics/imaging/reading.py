@@ -60,13 +60,14 @@ def read_image(path: Path) -> Image:
         an image without any contrast (all voxels equal).
     """
     voxels, affine = _read_voxels(path)
-    if not np.isfinite(voxels).all():
+    lowest, highest = voxels.min(), voxels.max()  # NaN if there is one
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
         raise ScanError(
             f"the image has {int((~np.isfinite(voxels)).sum())} NaN or infinite voxels",
             where=path,
             remedy="Export the scan again, or leave this session out.",
         )
-    if voxels.min() == voxels.max():
+    if lowest == highest:
         raise ScanError(
             f"every voxel is {voxels.flat[0]:g}: the image is empty",
             where=path,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import gzip
 import math
-import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from isal import igzip, isal_zlib
 from nibabel.arrayproxy import ArrayProxy
 from numpy.typing import NDArray
 
@@ -24,6 +24,7 @@ _SLAB_BYTES = 32 * 2**20
 _ALLOWED_PADDING_BYTES = 4096  # some writers fill the last block of a file
 _SUSPICIOUS_RATIO = 50  # scans compress by 2 to 10, masks and empty images by up to 1000
 _SUSPICIOUS_BYTES = 64 * 2**20
+_DAMAGED: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 _AGAIN = "Copy or export the scan again, or leave this session out."
 
 
@@ -48,7 +49,7 @@ def read_float32(
             with np.errstate(over="ignore"):
                 voxels = _slabs(stream, header, shape)
             behind = len(stream.read(_ALLOWED_PADDING_BYTES + 1))
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (gzip.BadGzipFile, _DAMAGED) as error:
         raise ScanError(
             f"the compressed file is damaged ({error})", where=path, remedy=_AGAIN
         ) from error
@@ -76,8 +77,14 @@ def read_float32(
 
 def _opened(path: Path, header: NiftiHeader) -> IO[bytes]:
     if header.compressed:
-        return gzip.open(path)  # type: ignore[return-value]
+        return _decompressed(path)
     return path.open("rb")
+
+
+def _decompressed(path: Path) -> IO[bytes]:
+    """ISA-L's gzip: the same bytes and refusals as gzip's, four times as fast."""
+    stream: IO[bytes] = igzip.open(path)  # type: ignore[no-untyped-call]
+    return stream
 
 
 def _slabs(
@@ -106,7 +113,7 @@ def _require_claimed_bytes(path: Path, header: NiftiHeader) -> None:
     Decompressing without keeping anything costs time; believing the header would cost memory.
     """
     left = header.offset + _claimed_bytes(header)
-    with gzip.open(path) as stream:
+    with _decompressed(path) as stream:
         while left > 0:
             found = len(stream.read(min(left, 2**20)))
             if not found:

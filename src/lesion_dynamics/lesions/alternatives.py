@@ -15,7 +15,7 @@ import numpy as np
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.lesions.box import box_around
 from lesion_dynamics.lesions.measurement import VOLUME_DECIMALS
-from lesion_dynamics.lesions.operating_point import label_lesions, large_enough
+from lesion_dynamics.lesions.operating_point import large_enough, lesion_voxels
 from lesion_dynamics.settings.operating_point import OperatingPoint
 
 THRESHOLD_STEPS = (-0.2, -0.1, 0.1, 0.2)
@@ -63,8 +63,8 @@ def _measured(
     for one in points:
         threshold = one.probability_threshold
         if threshold not in sizes:
-            labels, count = label_lesions(voxels >= threshold, connectivity=one.connectivity)
-            sizes[threshold] = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+            lesions = lesion_voxels(voxels >= threshold, connectivity=one.connectivity)
+            sizes[threshold] = lesions.sizes
         own = sizes[threshold]
         if one.minimum_lesion_volume_mm3 > voxel_volume_mm3:
             own = own[

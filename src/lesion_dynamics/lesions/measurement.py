@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lesion_dynamics.imaging.image import Image
-from lesion_dynamics.lesions.operating_point import label_lesions
+from lesion_dynamics.lesions.operating_point import lesion_voxels
 from lesion_dynamics.settings.operating_point import Connectivity
 
 VOLUME_DECIMALS = 3
@@ -39,16 +40,17 @@ def measure(
     volume_scale : true volume over that, a number or one a voxel, where a distortion of the
         scanner is corrected.
     """
-    labels, count = label_lesions(mask.voxels, connectivity=connectivity)
-    if count == 0:
+    lesions = lesion_voxels(mask.voxels, connectivity=connectivity)
+    if lesions.count == 0:
         return LesionMeasurement(0.0, 0, 0.0)
-    weights = None
+    voxels: NDArray[Any] = lesions.sizes
     if isinstance(volume_scale, np.ndarray):
-        weights, volume_scale = volume_scale.ravel(), 1.0
-    voxels = np.bincount(labels.ravel(), weights=weights, minlength=count + 1)[1:]
+        weights = volume_scale[lesions.box].ravel(order=lesions.order)[lesions.places]
+        voxels = np.bincount(lesions.labels, weights=weights, minlength=lesions.count + 1)[1:]
+        volume_scale = 1.0
     voxel_mm3 = mask.voxel_volume_mm3 * volume_scale
     return LesionMeasurement(
         lesion_volume_mm3=round(float(voxels.sum()) * voxel_mm3, VOLUME_DECIMALS),
-        lesion_count=count,
+        lesion_count=lesions.count,
         largest_lesion_volume_mm3=round(float(voxels.max()) * voxel_mm3, VOLUME_DECIMALS),
     )

@@ -29,7 +29,7 @@ def brain_of(image: Image, *, skull_stripped: bool) -> Image:
     ScanError : no brain was found, or one of an impossible size.
     """
     mask = brain_of_stripped(image) if skull_stripped else brain_of_head(image)
-    volume_ml = float((mask.voxels > 0).sum()) * mask.voxel_volume_mm3 / 1000.0
+    volume_ml = float(np.count_nonzero(mask.voxels)) * mask.voxel_volume_mm3 / 1000.0
     low, high = _PLAUSIBLE_ML
     if not low <= volume_ml <= high:
         raise _no_brain(f"the brain mask holds {volume_ml:.0f} ml, which no brain does")
@@ -62,16 +62,20 @@ def brain_of_stripped(image: Image) -> Image:
         raise _no_brain("nothing differs from the background")
     box = box_around(body)
     mask = np.zeros(voxels.shape, dtype=np.uint8, order="F")
-    mask[box] = _largest_body_filled(body[box])
+    # A copy as it lies in memory: a view would be labelled, and written back, across it.
+    mask[box] = _largest_body_filled(body[box].copy(order="K"))
     return image.with_voxels(mask)
 
 
 def _largest_body_filled(body: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest of the bodies that touch by faces, with everything that it encloses."""
     labels, count = cc3d.connected_components(body.view(np.uint8), connectivity=6, return_N=True)
-    sizes = np.bincount(labels.ravel(order="K"), minlength=count + 1)
+    largest = 1
+    if count > 1:
+        sizes = np.bincount(labels.ravel(order="K"), minlength=count + 1)
+        largest += int(sizes[1:].argmax())
     # Around it one voxel of background, which joins all of the outside.
-    outside = np.pad(labels != 1 + int(sizes[1:].argmax()), 1, constant_values=True)
+    outside = np.pad(labels != largest, 1, constant_values=True)
     around = cc3d.connected_components(outside.view(np.uint8), connectivity=6)
     return np.asarray(around != around[0, 0, 0])[1:-1, 1:-1, 1:-1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +42,7 @@ def prepare_scan(
     ScanError : a file cannot be used, no brain is found, or a sequence cannot be registered.
     """
     before = scan.prepared or prepared
-    images = {name: read_image(path) for name, path in scan.images.items()}
+    images = read_images(scan)
     warps = {name: _gradient_warp(scan, image) for name, image in images.items()}
     flair = PreparedSequence(images["FLAIR"], np.eye(4), gradient_warp=warps["FLAIR"])
     try:
@@ -59,6 +60,17 @@ def prepare_scan(
         where = f"{' '.join(scan.key)} {error.where}"
         raise ScanError(error.what, where=where, remedy=error.remedy) from error
     return PreparedScan(sequences=sequences, brain_mask=brain, to_participant=np.eye(4))
+
+
+def read_images(scan: Scan) -> dict[str, Image]:
+    """A scan's images by the name of their sequence, decompressed side by side.
+
+    Raises
+    ------
+    ScanError : a file cannot be used.
+    """
+    with ThreadPoolExecutor(len(scan.images)) as pool:
+        return dict(zip(scan.images, pool.map(read_image, scan.images.values()), strict=True))
 
 
 def _gradient_warp(scan: Scan, image: Image) -> Warp | None:

@@ -18,7 +18,7 @@ from lesion_dynamics import __version__
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_json, write_text
 from lesion_dynamics.cohort.bids_name import BidsName
 from lesion_dynamics.imaging.image import Image
-from lesion_dynamics.imaging.writing import write_mask, write_probability
+from lesion_dynamics.imaging.writing import write_side_by_side
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.records.mni_outputs import InMni, write_in_mni
 from lesion_dynamics.source_hash import hash_of_source
@@ -131,8 +131,7 @@ def write_scan(
     cohort that was begun on one machine goes on on another.
     """
     outputs.sidecar.unlink(missing_ok=True)
-    write_probability(outputs.probability, probability)
-    write_mask(outputs.mask, mask)
+    write_side_by_side(outputs.mask, mask, outputs.probability, probability)
     written = [outputs.mask, outputs.probability]
     if in_mni is not None:
         written += write_in_mni(outputs.mask, in_mni)

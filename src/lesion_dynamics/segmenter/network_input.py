@@ -59,6 +59,7 @@ def network_input(prepared: PreparedScan, settings: SegmenterSettings) -> Networ
         ).voxels
         >= 0.5
     )
+    outside = ~brain
     channels = np.full((len(settings.sequences), *shape), MISSING_SEQUENCE_Z, dtype=np.float32)
     for channel, name in enumerate(settings.sequences):
         sequence = prepared.sequences.get(name)
@@ -72,8 +73,10 @@ def network_input(prepared: PreparedScan, settings: SegmenterSettings) -> Networ
             interpolation="linear",
         ).voxels
         z = normalise_intensities(intensities, brain, settings=settings.preprocessing.intensity)
-        channels[channel] = np.where(brain, np.clip(z, BACKGROUND_Z, BRIGHTEST_Z), BACKGROUND_Z)
-    return NetworkInput(channels=channels, brain_mask=brain, affine=affine)
+        np.clip(z, np.float32(BACKGROUND_Z), np.float32(BRIGHTEST_Z), out=z)
+        np.copyto(z, np.float32(BACKGROUND_Z), where=outside)
+        channels[channel] = z
+    return NetworkInput(channels=channels, brain_mask=np.ascontiguousarray(brain), affine=affine)
 
 
 def network_grid(
@@ -112,7 +115,7 @@ def on_network_grid(mask: Image, prepared: PreparedScan, given: NetworkInput) ->
         steps=prepared.steps_to_image("FLAIR"),
         interpolation="linear",
     )
-    return (share.voxels >= 0.5).astype(np.uint8)
+    return np.ascontiguousarray(share.voxels >= 0.5).view(np.uint8)
 
 
 def on_native_grid(
@@ -127,5 +130,8 @@ def on_native_grid(
         steps=prepared.steps_to_participant,
         interpolation="linear",
     )
-    voxels = np.where(brain.voxels > 0, np.clip(native.voxels, 0.0, 1.0), 0.0)
-    return brain.with_voxels(voxels.astype(np.float32))
+    # In the memory order of the files, which mask and probability are written in.
+    voxels = np.asfortranarray(native.voxels)
+    np.clip(voxels, np.float32(0), np.float32(1), out=voxels)
+    np.copyto(voxels, np.float32(0), where=np.asfortranarray(brain.voxels) == 0)
+    return brain.with_voxels(voxels)

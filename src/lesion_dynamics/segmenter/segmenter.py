@@ -93,7 +93,7 @@ class Segmenter:
         mean = answers[0]
         for answer in answers[1:]:
             mean = mean + answer
-        mean = np.where(given.brain_mask, mean, 0)
+        np.copyto(mean, np.float32(0), where=~given.brain_mask)
         if len(answers) > 1:
             mean /= len(answers)
         return on_native_grid(mean, given, prepared)

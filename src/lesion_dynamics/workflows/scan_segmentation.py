@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.writing import as_stored
 from lesion_dynamics.lesions.measurement import LesionMeasurement, measure
@@ -53,6 +56,13 @@ def segmented(
         probability=probability,
         mask=mask,
         measured=measure(mask, connectivity=operating_point.connectivity, volume_scale=scale),
-        brain_volume_mm3=float(((brain.voxels > 0) * scale).sum()) * brain.voxel_volume_mm3,
+        brain_volume_mm3=_voxels_of(brain, scale) * brain.voxel_volume_mm3,
         volumes_are_native=isinstance(scale, float) and scale == 1.0,
     )
+
+
+def _voxels_of(brain: Image, scale: NDArray[np.float64] | float) -> float:
+    """Voxels of a mask, each counted as ``scale`` of itself."""
+    if isinstance(scale, float):
+        return float(np.count_nonzero(brain.voxels)) * scale
+    return float(scale[brain.voxels > 0].sum())

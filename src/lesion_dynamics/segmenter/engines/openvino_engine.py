@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import openvino
-import torch
 from numpy.typing import NDArray
 
 from lesion_dynamics.segmenter.engines.openvino_model import OpenVinoModel, compiled, given_to
@@ -39,7 +38,7 @@ class OpenVinoEngine:
     def probability(self, channels: NDArray[np.float32], tiling: Tiling) -> NDArray[np.float32]:
         """As `Engine.probability`."""
         if tiling.in_one_pass and tiling.starts:
-            return self._of_window(channels)
+            return self._of_window(channels).copy()
         total = np.zeros(tiling.shape, dtype=np.float32)
         counted = np.zeros(tiling.shape, dtype=np.float32)
         weights = tiling.weights()
@@ -49,9 +48,8 @@ class OpenVinoEngine:
         return np.divide(total, counted, out=total, where=counted > 0)
 
     def _of_window(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(sequences, x, y, z) to probabilities, (x, y, z)."""
+        """(sequences, x, y, z) to probabilities, (x, y, z), valid until the next window."""
         given = given_to(self._model, window)
-        logits = self._request.infer([given], share_inputs=True, share_outputs=True)[0][0, 0]
-        # Outside of the network, as in torch: in bf16 a sigmoid has steps of 0.004.
-        probability: NDArray[np.float32] = torch.sigmoid(torch.from_numpy(logits)).numpy()
+        found = self._request.infer([given], share_inputs=True, share_outputs=True)[0]
+        probability: NDArray[np.float32] = found[0, 0]
         return probability

@@ -26,6 +26,16 @@ def split(inputs: Tensor) -> Tensor:
     return torch.cat([high, inputs - high, high], dim=1)
 
 
+def split_into(parts: Tensor, channels: Tensor) -> None:
+    """As :func:`split`, of (channels, x, y, z) into a bf16 (3 x channels, x, y, z)."""
+    number = len(channels)
+    for channel, values in enumerate(channels):
+        high, low, again = (parts[channel + part * number] for part in range(PARTS))
+        high.copy_(values)
+        again.copy_(high)
+        low.copy_(values - high.float())
+
+
 def taking_split_input(network: LesionNetwork, *, input_channels: int) -> LesionNetwork | None:
     """A copy of ``network`` that gives the same answers from :func:`split` inputs.
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lesion_dynamics.segmenter.networks import LesionNetwork
-from lesion_dynamics.segmenter.precision import Precision, autocast
+from lesion_dynamics.segmenter.precision import Precision
 from lesion_dynamics.segmenter.tiling import Tiling
 
 _VOXELS_AT_ONCE = 2**24
@@ -28,6 +28,9 @@ class TorchEngine:
         self._network = network
         self._precision: Precision = precision
         self._device = device
+        # Training needs the range of bf16. An answer does not, and float16 holds it eight times
+        # as exactly in the same time on a GPU; a network that leaves its range goes on in bf16.
+        self._half = torch.float16 if device.type == "cuda" else torch.bfloat16
 
     @property
     def divisor(self) -> int:
@@ -37,7 +40,10 @@ class TorchEngine:
     @property
     def described(self) -> str:
         """Name, version, device and arithmetic."""
-        return f"torch {torch.__version__} {self._device.type} {self._precision}"
+        arithmetic: str = self._precision
+        if arithmetic == "bf16" and self._half is torch.float16:
+            arithmetic = "float16"
+        return f"torch {torch.__version__} {self._device.type} {arithmetic}"
 
     def probability(self, channels: NDArray[np.float32], tiling: Tiling) -> NDArray[np.float32]:
         """As `Engine.probability`."""
@@ -68,9 +74,14 @@ class TorchEngine:
 
     def _of_windows(self, windows: Tensor) -> Tensor:
         """(n, sequences, x, y, z) to probabilities, (n, x, y, z) float32."""
-        with autocast(self._device, self._precision):
-            logits: Tensor = self._network(windows)
-        return torch.sigmoid(logits[:, 0].float())
+        halved = self._precision == "bf16"
+        with torch.autocast(self._device.type, self._half, enabled=halved):
+            logits: Tensor = self._network(windows)[:, 0].float()
+        # A sigmoid would make 0 or 1 of what overflowed.
+        if halved and self._half is torch.float16 and not bool(torch.isfinite(logits).all()):
+            self._half = torch.bfloat16
+            return self._of_windows(windows)
+        return torch.sigmoid(logits)
 
     def _windows_at_once(self, voxels: int) -> int:
         return max(1, _VOXELS_AT_ONCE // voxels) if self._device.type == "cuda" else 1

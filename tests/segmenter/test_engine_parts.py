@@ -1,0 +1,85 @@
+"""The networks that OpenVINO gets, in torch: normalisation in parts, weights rounded together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lesion_dynamics.segmenter.engines.bf16_weights import rounded_together, with_bf16_weights
+from lesion_dynamics.segmenter.engines.exact_norm import ExactInstanceNorm
+from lesion_dynamics.segmenter.engines.split_input import PARTS, split, split_into
+from lesion_dynamics.segmenter.networks import LesionNetwork
+
+
+def is_bf16(values: torch.Tensor) -> bool:
+    return torch.equal(values, values.bfloat16().float())
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("in_parts", [True, False])
+def test_the_normalisation_is_that_of_torch(*, affine: bool, in_parts: bool) -> None:
+    torch.manual_seed(2)
+    norm = torch.nn.InstanceNorm3d(5, affine=affine)
+    if affine:
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
+    given = 3 + 2 * torch.randn(2, 5, 9, 8, 7)
+    with torch.no_grad():
+        found = ExactInstanceNorm(norm, in_parts=in_parts)(given)
+        torch.testing.assert_close(found, norm(given), atol=1e-3 if in_parts else 2e-5, rtol=0)
+
+
+def test_scale_and_shift_are_bf16_numbers_exact_to_four_digits() -> None:
+    torch.manual_seed(3)
+    norm = torch.nn.InstanceNorm3d(64, affine=True)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    given = torch.randn(1, 64, 6, 6, 6) + torch.randn(1, 64, 1, 1, 1)
+    means = given.mean((3, 4), keepdim=True)
+    lengths = torch.linalg.vector_norm(given, dim=(3, 4), keepdim=True)
+    with torch.no_grad():
+        parts = ExactInstanceNorm(norm, in_parts=True).statistics(means, lengths, 36)
+        scale, shift = ExactInstanceNorm(norm, in_parts=False).statistics(means, lengths, 36)
+    assert len(parts) == 4
+    assert all(is_bf16(part) for part in parts)
+    assert (parts[0] * parts[1] / scale - 1).abs().max() < 2e-4
+    assert (parts[0] * parts[1] / scale - 1).abs().mean() < 7e-5  # one bf16 number: 1.4e-3
+    torch.testing.assert_close(parts[2] + parts[3], shift, rtol=2e-5, atol=1e-7)
+
+
+def test_errors_of_a_kernel_cancel_where_its_inputs_are_alike() -> None:
+    torch.manual_seed(4)
+    weights = torch.randn(16, 8, 3, 3, 3)
+    rounded = rounded_together(weights)
+    assert is_bf16(rounded)
+    # No weight moves far: the errors that it takes over are of the size of its own.
+    assert (rounded - weights).abs().max() < 0.05
+    together = (rounded - weights).sum((2, 3, 4)).pow(2).mean().sqrt()
+    nearest = (weights.bfloat16().float() - weights).sum((2, 3, 4)).pow(2).mean().sqrt()
+    assert together < nearest / 3
+
+
+def test_what_bf16_holds_already_stays() -> None:
+    weights = torch.randn(4, 3, 3, 3, 3).bfloat16().float()
+    assert torch.equal(rounded_together(weights), weights)
+    single = torch.randn(4, 3, 1, 1, 1)
+    assert torch.equal(rounded_together(single), single.bfloat16().float())
+
+
+def test_every_convolution_of_a_copy_holds_bf16_numbers() -> None:
+    backbone = torch.nn.Sequential(torch.nn.Conv3d(2, 4, 3), torch.nn.ConvTranspose3d(4, 4, 2, 2))
+    network = LesionNetwork(backbone, head_channels=4, divisor=8)
+    before = [p.clone() for p in network.parameters()]
+    changed = with_bf16_weights(network)
+    for module in changed.modules():
+        if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
+            assert is_bf16(module.weight)
+    assert all(torch.equal(p, q) for p, q in zip(network.parameters(), before, strict=True))
+    assert not torch.equal(network.head.weight, changed.head.weight)
+
+
+def test_a_split_in_bf16_holds_the_same_numbers() -> None:
+    given = torch.randn(2, 5, 6, 7)
+    parts = torch.empty(2 * PARTS, 5, 6, 7, dtype=torch.bfloat16)
+    split_into(parts, given)
+    assert torch.equal(parts, split(given[None])[0].bfloat16())
