@@ -10,9 +10,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data study baseline test test-browser test-kill test-outage test-server test-data lint docs \
-  bench-statistics bench-check bench-preprocessing bench-training bench-inference bench-lesions \
-  bench-longitudinal null-simulation ui clean
+.PHONY: help setup data study baseline test test-browser test-kill test-outage test-server test-data test-reproduce \
+  test-release lint docs bench-statistics bench-check bench-preprocessing bench-training bench-inference bench-lesions \
+  bench-longitudinal bench-cohort null-simulation phantom-coverage ui clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
@@ -68,29 +68,42 @@ bench-training: $(READY) ## time the loader and the training step, ratios agains
 
 bench-inference: $(READY) ## time one scan to its mask, ratios against nnU-Net's predictor and MONAI's sliding window
 	$(BIN)/python benchmarks/bench_inference.py
+	$(BIN)/python benchmarks/bench_inference.py --without-amx
 
 bench-lesions: $(READY) data ## lesions followed and mapped from true masks of the phantom, against its truth
 	$(BIN)/python benchmarks/lesion_tracking.py --results benchmarks/results/lesion_tracking.json
 	$(BIN)/python benchmarks/lesion_maps.py data build/lesion_maps --results benchmarks/results/lesion_maps.json
 
 bench-longitudinal: $(READY) ## noise and true change where sessions inform each other (needs make study)
-	$(BIN)/python benchmarks/longitudinal_mode.py --model-version models/lesion-segmenter
+	$(BIN)/python benchmarks/longitudinal_mode.py --model-version lesion-segmenter/1 --tracking tracking
+
+bench-cohort: $(READY) ## a cohort against its scans one by one: time, memory, second run (needs make study)
+	$(BIN)/python benchmarks/bench_cohort.py --warm runs/preprocessing_cache
 
 test-browser: $(READY) ## open the pages in chromium; screenshots in build/browser
 	$(BIN)/python -m pytest tests/browser -m browser
 
-test-kill: $(READY) ## kill a training and an inference 20 times each; all must be as if undisturbed
-	$(BIN)/python benchmarks/kill_training.py --kills 20
-	$(BIN)/python benchmarks/kill_inference.py --kills 20
+test-kill: $(READY) ## kill trainings, inferences, workers and nodes; all must be as if undisturbed
+	$(BIN)/python benchmarks/kill_training.py --kills 20 --results benchmarks/results/kill_training.json
+	$(BIN)/python benchmarks/kill_training.py --kills 5 --devices 2 --results benchmarks/results/kill_training_two_processes.json
+	$(BIN)/python benchmarks/kill_inference.py --kills 20 --results benchmarks/results/kill_inference.json
+	$(BIN)/python benchmarks/kill_inference.py --kills 20 --executor ray --kinds worker --results benchmarks/results/kill_inference.json
+	$(BIN)/python benchmarks/kill_node.py --results benchmarks/results/kill_node.json
 
-test-outage: $(READY) ## kill the MLflow server 10 times during a training; its record must be whole
-	$(BIN)/python benchmarks/kill_tracking_server.py --kills 10
+test-outage: $(READY) ## kill the MLflow server 10 times during a training; its record must be whole, its time within 5%
+	$(BIN)/python benchmarks/kill_tracking_server.py --kills 10 --pairs 2 --results benchmarks/results/outage.json
 
-test-server: $(READY) ## the loop against PostgreSQL, an S3 store and MLflow on loopback, four writers at once
+test-server: $(READY) ## the loop against PostgreSQL, an S3 store and MLflow on loopback; writers, endings and promotions at once
 	$(BIN)/python benchmarks/server_stack.py
 
 test-data: $(READY) ## what DVC redoes for one changed participant; push and pull from a folder and from S3
-	$(BIN)/python benchmarks/touch_participant.py
+	$(BIN)/python benchmarks/touch_participant.py --results benchmarks/results/touch_participant.json
+
+test-reproduce: $(READY) ## a release made again from its lineage in a new clone; every byte must be the same
+	$(BIN)/python benchmarks/reproduce_release.py --results benchmarks/results/reproduced_release.json
+
+test-release: $(READY) ## three versions released one after the other; nothing may be done twice
+	$(BIN)/python benchmarks/release_versions.py --results benchmarks/results/release_versions.json
 
 docs: $(READY) ## build the documentation, build/site/index.html
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
@@ -103,7 +116,11 @@ bench-preprocessing: $(READY) ## time the preprocessing of a 1 mm session step b
 
 null-simulation: $(READY) ## false-positive rates and coverage over 5,000 simulated cohorts (half an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/null_simulation.py --cohorts 5000
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_correction.py --cohorts 400
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_correction.py --set choice --cohorts 1000 --minutes 60
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_correction.py --set proof --cohorts 1000 --intervals 80 --minutes 60
+
+phantom-coverage: $(READY) ## every estimate against its truth, coverage of its interval, over cohorts of the phantom's course
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/phantom_coverage.py --cohorts 300 --minutes 60
 
 ui: $(READY) ## open MLflow on the store of this folder
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/tracking/mlflow.db
