@@ -21,7 +21,8 @@ from lesion_dynamics.model_version import (
     ORIGIN_FILE,
     ModelVersion,
 )
-from lesion_dynamics.records.lineage import data_state, git_state, machine
+from lesion_dynamics.records.lineage import code_folder, git_state, machine
+from lesion_dynamics.records.pinned_data import pin_beside
 from lesion_dynamics.source_hash import hash_of_source
 
 LINEAGE_FILE: Final = "lineage.json"
@@ -43,6 +44,7 @@ def write_lineage(
     settings: Mapping[str, Any],
     model_versions: Mapping[str, Any],
     outputs: Mapping[str, Path],
+    cohort_root: Path | None = None,
 ) -> None:
     """Write ``lineage.json`` into ``folder``, unless the one there says the same.
 
@@ -51,6 +53,7 @@ def write_lineage(
     command : that made the folder. source : parts of the package that the outputs depend on.
     inputs, settings : what it was made from; no absolute path, nothing of this machine.
     model_versions : by label, each as `of_model_version`. outputs : files by their name.
+    cohort_root : of the cohort whose DVC pin is recorded; None: no cohort was read.
     """
     record = {
         "command": command,
@@ -68,8 +71,11 @@ def write_lineage(
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none, or of another time; written anew
-    here = Path.cwd()
-    made_on = {"git": git_state(here), "data": data_state(here), "machine": machine()}
+    made_on = {
+        "git": git_state(code_folder()),
+        "data": {} if cohort_root is None else pin_beside(cohort_root),
+        "machine": machine(),
+    }
     write_json(path, {"format": _FORMAT, "record": record, "made_on": made_on})
 
 

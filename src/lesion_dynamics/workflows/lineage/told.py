@@ -106,9 +106,13 @@ def _where(step: Step) -> list[str]:
     kind = ", ".join(f"{k} {machine[k]}" for k in ("system", "processor", "python") if k in machine)
     return [
         f"commit {commit}{changed}",
-        f"data {data.get('dvc_md5') or _UNKNOWN}",
+        f"data {data.get('dvc_md5') or _UNKNOWN}{_doubt(data.get('state'))}",
         f"machine {kind or _UNKNOWN}",
     ]
+
+
+def _doubt(state: Any) -> str:
+    return f" ({state} then)" if state in ("modified", "deleted") else ""
 
 
 def _point(point: Any) -> str:

@@ -34,6 +34,7 @@ def write_inference_lineage(
     *,
     input_hashes: Mapping[str, Any],
     settings: Mapping[str, Any],
+    cohort_root: Path | None = None,
     sidecars: Iterable[Path] = (),
 ) -> None:
     """``lineage.json`` of a derivatives folder; of an ensemble with all its members.
@@ -55,6 +56,7 @@ def write_inference_lineage(
         },
         model_versions={one.label: of_model_version(one) for one in members_of(version)},
         outputs={FILE_NAME: folder / FILE_NAME},
+        cohort_root=cohort_root,
     )
 
 
@@ -76,6 +78,7 @@ def write_analysis_lineage(
     inputs: Mapping[str, str],
     settings: Mapping[str, Any],
     outputs: Mapping[str, Path],
+    cohort_root: Path | None = None,
 ) -> None:
     """``lineage.json`` of a results folder: with that of every folder of measurements in it.
 
@@ -105,4 +108,5 @@ def write_analysis_lineage(
         settings=settings,
         model_versions=versions,
         outputs=outputs,
+        cohort_root=cohort_root,
     )
