@@ -45,6 +45,7 @@ def write_lineage(
     model_versions: Mapping[str, Any],
     outputs: Mapping[str, Path],
     cohort_root: Path | None = None,
+    file: str = LINEAGE_FILE,
 ) -> None:
     """Write ``lineage.json`` into ``folder``, unless the one there says the same.
 
@@ -54,6 +55,7 @@ def write_lineage(
     inputs, settings : what it was made from; no absolute path, nothing of this machine.
     model_versions : by label, each as `of_model_version`. outputs : files by their name.
     cohort_root : of the cohort whose DVC pin is recorded; None: no cohort was read.
+    file : its name, where the folder has a lineage of its own: ``lineage_track.json``.
     """
     record = {
         "command": command,
@@ -64,7 +66,7 @@ def write_lineage(
         "model_versions": dict(model_versions),
         "outputs_sha256": {name: hash_of_file(path) for name, path in sorted(outputs.items())},
     }
-    path = folder / LINEAGE_FILE
+    path = folder / file
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         if before["format"] == _FORMAT and before["record"] == json.loads(json.dumps(record)):
@@ -79,14 +81,28 @@ def write_lineage(
     write_json(path, {"format": _FORMAT, "record": record, "made_on": made_on})
 
 
-def read_lineage(folder: Path) -> dict[str, Any] | None:
+def is_lineage(path: Path) -> bool:
+    """Whether a file's name is that of a lineage."""
+    return path.suffix == ".json" and path.stem.split("_")[0] == "lineage"
+
+
+def lineage_that_names(path: Path) -> Path | None:
+    """The lineage beside ``path`` that records it, if another one than the folder's own does."""
+    for file in sorted(path.parent.glob("lineage_*.json")):
+        said = read_lineage(path.parent, file.name)
+        if said is not None and path.name in said["record"]["outputs_sha256"]:
+            return file
+    return None
+
+
+def read_lineage(folder: Path, file: str = LINEAGE_FILE) -> dict[str, Any] | None:
     """The lineage of ``folder``; None where it has none.
 
     Raises
     ------
     LineageError : the file is there and cannot be read.
     """
-    path = folder / LINEAGE_FILE
+    path = folder / file
     if not path.is_file():
         return None
     try:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.releases import NAME
 from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.tracking import TrackingSettings
@@ -35,10 +36,22 @@ class GateSettings(Strict):
     required: tuple[GateName, ...]
 
 
+class ValidationPlace(Strict):
+    """Where the candidate's validation scans lie, if not where its manifest says.
+
+    root : folder of the cohort. reference_masks : folder of its masks.
+    """
+
+    root: Path | None = None
+    reference_masks: Path | None = None
+
+
 class PromoteSettings(Strict):
     """``lesion-dynamics promote``.
 
     model_version : the candidate. results : folder of the study that compares the versions.
+    validation : of the candidate; looked at where the champion was validated on other scans and
+        is measured again. cache : of preprocessing, for that.
     who : is written into the log; None: the name of the account.
     reason : is written into the log. force : promote although a gate is not passed; needs
         ``reason``.
@@ -47,6 +60,8 @@ class PromoteSettings(Strict):
     model_version: str = Field(min_length=1)
     promotion: GateSettings
     results: Path
+    validation: ValidationPlace = ValidationPlace()
+    cache: CacheSettings
     who: str | None = Field(default=None, min_length=1, max_length=200)
     reason: str = Field(default="", max_length=1000)
     force: bool = False

@@ -50,6 +50,14 @@ def _scan(step: Step) -> tuple[str, list[str]]:
     return head, [f"from {files}", _point(step["operating_point"])]
 
 
+def _correction(step: Step) -> tuple[str, list[str]]:
+    head = f"corrected by {step['corrected_by']} on {step['corrected_on']}"
+    return head, [
+        f"from the mask of {step['model_version']}, weights {_short(step['weights_sha256'])}",
+        *(f"for {source}" for source in step["sources"]),
+    ]
+
+
 def _outside(step: Step) -> tuple[str, list[str]]:
     return f"{step['label']}: masks of {step['tool']} {step['tool_version']}", []
 
@@ -128,6 +136,7 @@ def _short(sha: Any) -> str:
 _SAID = {
     "file": _file,
     "scan": _scan,
+    "correction": _correction,
     "outside": _outside,
     "analysis": _analysis,
     "inference": _inference,
