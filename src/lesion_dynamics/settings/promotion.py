@@ -50,6 +50,8 @@ class PromoteSettings(Strict):
     """``lesion-dynamics promote``.
 
     model_version : the candidate. results : folder of the study that compares the versions.
+    release : the study is brought up to date for the candidate first, by ``lesion-dynamics
+        release`` with these further keys of it (``cohort=bids`` ...); None: it is taken as it is.
     validation : of the candidate; looked at where the champion was validated on other scans and
         is measured again. cache : of preprocessing, for that.
     who : is written into the log; None: the name of the account.
@@ -60,6 +62,7 @@ class PromoteSettings(Strict):
     model_version: str = Field(min_length=1)
     promotion: GateSettings
     results: Path
+    release: tuple[str, ...] | None
     validation: ValidationPlace = ValidationPlace()
     cache: CacheSettings
     who: str | None = Field(default=None, min_length=1, max_length=200)
