@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import mlflow
 import pandas as pd
+import pytest
+from mlflow.pyfunc.scoring_server import predictions_to_json
 from tests.conftest import Workplace
 from tests.workflows.releases.tiny_version import make_version
 
@@ -69,6 +72,10 @@ def test_a_served_version_answers_with_the_volumes_of_infer(
     assert pd.isna(last["lesion_volume_mm3"])
     assert last["status"] == "failed"
     assert "no such file" in last["reason"]
+    wire = io.StringIO()
+    predictions_to_json(answer, wire)
+    sent = json.loads(wire.getvalue(), parse_constant=pytest.fail)  # NaN is no JSON
+    assert sent["predictions"][-1]["lesion_volume_mm3"] is None
     assert set(answer["weights_sha256"]) == {version.manifest.weights_sha256}
 
 
