@@ -110,17 +110,15 @@ def _where(step: Step) -> list[str]:
     git, data = step.get("git") or {}, step.get("data") or {}
     commit = git.get("commit") or _UNKNOWN
     changed = " with changes that were not committed" if git.get("modified") else ""
+    doubt = f" ({data['state']} then)" if data.get("state") in ("modified", "deleted") else ""
     machine = step.get("machine") or {}
     kind = ", ".join(f"{k} {machine[k]}" for k in ("system", "processor", "python") if k in machine)
     return [
         f"commit {commit}{changed}",
-        f"data {data.get('dvc_md5') or _UNKNOWN}{_doubt(data.get('state'))}",
+        # Empty: the command read no cohort, only what others had made of one.
+        "" if step.get("data") == {} else f"data {data.get('dvc_md5') or _UNKNOWN}{doubt}",
         f"machine {kind or _UNKNOWN}",
     ]
-
-
-def _doubt(state: Any) -> str:
-    return f" ({state} then)" if state in ("modified", "deleted") else ""
 
 
 def _point(point: Any) -> str:
