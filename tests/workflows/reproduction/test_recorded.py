@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.workflows.releases.tiny_version import TRAINING, make_version
 
 from lesion_dynamics.atomic_files import hash_of_file, write_json
 from lesion_dynamics.errors import OutputError, UserError
-from lesion_dynamics.model_version import WEIGHTS_FILE
+from lesion_dynamics.model_version import WEIGHTS_FILE, ModelVersion, load_model_version
 from lesion_dynamics.records.lineage import machine
 from lesion_dynamics.records.lineage_file import LINEAGE_FILE
 from lesion_dynamics.settings.reproduction import ReproduceSettings
@@ -221,3 +222,44 @@ def test_what_the_study_took_from_elsewhere_must_still_be_there(
     table.write_text("c\n", encoding="utf-8")
     with pytest.raises(UserError, match="is gone, or not what it was"):
         rerun.analyze(place, plan, step)
+
+
+def test_what_a_training_began_from_is_carried_over_with_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_version(tmp_path / "v1", name="segmenter", number=1)
+    asked: list[str] = []
+
+    def found(reference: str, _tracking: TrackingSettings) -> ModelVersion:
+        asked.append(reference)
+        return first
+
+    monkeypatch.setattr(run, "resolve", found)
+    weights = first.manifest.weights_sha256
+    told = {**GOOD["configuration"], "split_from": "segmenter@champion",
+            "initial_model_version": "segmenter@champion"}  # fmt: skip
+    began = {"label": "segmenter/1", "weights_sha256": weights, "training_key": None}
+    second = make_version(
+        tmp_path / "v2", name="segmenter", number=2, seed=2,
+        training={**GOOD, "configuration": told, "initial_model_version": began},
+    )  # fmt: skip
+    starts = run._starts(second, settings(tmp_path))
+    # Its number of then, not what the alias means now; the split is its own.
+    assert asked == ["segmenter/1"]
+    assert starts == {"initial_model_version": first, "split_from": second}
+    place = tmp_path / "into" / "clone"
+    place.mkdir(parents=True)
+    monkeypatch.setattr(rerun, "run_script", lambda *_: None)
+    rerun.train(place, recorded(second, settings(tmp_path)).train, starts)
+    assert load_model_version(place / "models/initial_model_version") == replace(
+        first, weights=place / "models/initial_model_version" / WEIGHTS_FILE
+    )
+    said = yaml.safe_load((place.parent / "configuration/train_again.yaml").read_text("utf-8"))
+    assert said["initial_model_version"] == "models/initial_model_version"
+    assert said["split_from"] == "models/split_from"
+    assert said["seed"] == 7
+    other = {**GOOD, "configuration": told,
+             "initial_model_version": {**began, "weights_sha256": "0" * 64}}  # fmt: skip
+    third = make_version(tmp_path / "v3", name="segmenter", number=3, seed=3, training=other)
+    with pytest.raises(ReproductionError, match="has other weights here"):
+        run._starts(third, settings(tmp_path))
