@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lesion_dynamics.commands.configured import run_configured
-from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.errors import ConfigurationError, UserError
 from lesion_dynamics.settings.promotion import PromoteSettings
 from lesion_dynamics.settings.release import ReleaseSettings
 from lesion_dynamics.settings.strict import validated
+
+_HOW = (
+    " (promote makes the study first: release=[...] holds keys for that, such as"
+    ' "cohort.root=/data/mine"; release=null takes the study as it is.)'
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,7 +28,10 @@ def _promote(settings: PromoteSettings) -> None:
     if study is not None:
         from lesion_dynamics.workflows.releases.release import run
 
-        run(study)
+        try:
+            run(study, all_scans=False)
+        except UserError as error:
+            raise type(error)(error.what, where=error.where, remedy=error.remedy + _HOW) from None
     promote(settings)
 
 
