@@ -130,7 +130,9 @@ def of_model_version(version: ModelVersion) -> dict[str, Any]:
         "origin": _json_in(folder / ORIGIN_FILE),
         "training": {
             **{key: value for key, value in training.items() if key not in _LONG},
-            "configuration_sha256": hash_of_content(training.get("configuration")),
+            "configuration_sha256": hash_of_content(training["configuration"])
+            if training.get("configuration")
+            else None,
         },
     }
 
