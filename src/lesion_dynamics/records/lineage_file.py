@@ -45,6 +45,7 @@ def write_lineage(
     model_versions: Mapping[str, Any],
     outputs: Mapping[str, Path],
     cohort_root: Path | None = None,
+    made_with: Mapping[str, Any] | None = None,
     file: str = LINEAGE_FILE,
 ) -> None:
     """Write ``lineage.json`` into ``folder``, unless the one there says the same.
@@ -55,6 +56,7 @@ def write_lineage(
     inputs, settings : what it was made from; no absolute path, nothing of this machine.
     model_versions : by label, each as `of_model_version`. outputs : files by their name.
     cohort_root : of the cohort whose DVC pin is recorded; None: no cohort was read.
+    made_with : more about the machine.
     file : its name, where the folder has a lineage of its own: ``lineage_track.json``.
     """
     record = {
@@ -76,7 +78,7 @@ def write_lineage(
     made_on = {
         "git": git_state(code_folder()),
         "data": {} if cohort_root is None else pin_beside(cohort_root),
-        "machine": machine(),
+        "machine": {**machine(), **(made_with or {})},
     }
     write_json(path, {"format": _FORMAT, "record": record, "made_on": made_on})
 

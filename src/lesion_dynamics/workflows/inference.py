@@ -157,6 +157,7 @@ def _run(
         input_hashes={" ".join(t.scan.key): t.input_hashes for p in tasks for t in p.scans},
         settings=of_inference(settings),
         cohort_root=settings.cohort.root,
+        threads=settings.executor.threads_per_process,
         sidecars=[t.outputs.sidecar for p in tasks for t in p.scans],
     )
     _report(result, version)

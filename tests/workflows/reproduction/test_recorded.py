@@ -97,7 +97,7 @@ def test_an_inference_from_changed_code_or_of_another_cohort_is_refused(
         recorded(version, own)
     cohort = {"name": "study", "root": "data/study"}
     record: dict[str, Any] = {
-        "settings": {"configuration": {"cohort": cohort, "executor": {"threads_per_process": 1}}},
+        "settings": {"configuration": {"cohort": cohort}},
         "model_versions": {version.label: {}},
     }
     made_on = {part: GOOD[part] for part in ("git", "data", "machine")}

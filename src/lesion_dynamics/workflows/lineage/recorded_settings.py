@@ -16,7 +16,6 @@ def of_inference(settings: InferSettings) -> dict[str, Any]:
     The cohort's folders stand as below the code's repository, None where they lie elsewhere.
     """
     said: dict[str, Any] = settings.model_dump(mode="json", exclude=_OF_THE_MACHINE)
-    said["executor"] = {"threads_per_process": settings.executor.threads_per_process}
     cohort = settings.cohort
     for name in ("root", "reference_masks", "truth"):
         said["cohort"][name] = below_the_code(getattr(cohort, name))

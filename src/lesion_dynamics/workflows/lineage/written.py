@@ -31,12 +31,13 @@ def write_inference_lineage(
     input_hashes: Mapping[str, Any],
     settings: Mapping[str, Any],
     cohort_root: Path | None = None,
+    threads: int = 1,
     sidecars: Iterable[Path] = (),
 ) -> None:
     """``lineage.json`` of a derivatives folder; of an ensemble with all its members.
 
     input_hashes : of every scan, as its sidecar has them; one hash over all is kept here.
-    sidecars : of the masks, which say what ran the network.
+    threads : of each process. sidecars : of the masks, which say what ran the network.
     """
     write_lineage(
         folder,
@@ -53,6 +54,7 @@ def write_inference_lineage(
         model_versions={one.label: of_model_version(one) for one in members_of(version)},
         outputs={FILE_NAME: folder / FILE_NAME},
         cohort_root=cohort_root,
+        made_with={"threads_per_process": threads},
     )
 
 

@@ -32,6 +32,7 @@ _HYDRA = {
     ],
     "hydra": {"job": {"chdir": False}, "run": {"dir": "."}, "output_subdir": None},
 }
+THREADS = "threads_per_process"
 TRAINED, VERSION = "models/trained", "models/version"
 
 
@@ -69,7 +70,7 @@ def infer(place: Path, recorded: Recorded, step: Step) -> Path:
         **step.configuration,
         "model_version": VERSION,
         "output": recorded.derivatives.parent.as_posix(),
-        "executor": {"processes": 0, **step.configuration["executor"]},
+        "executor": {"processes": 0, "threads_per_process": step.machine.get(THREADS, 1)},
         "tracking": _TRACKING,
         "cache": _CACHE,
     }
