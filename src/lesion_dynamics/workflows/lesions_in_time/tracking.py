@@ -115,6 +115,12 @@ def run(settings: TrackSettings) -> Tracking:
     lesions = [row for own in found for row in own["lesions"]]
     _write(result.lesions, lesions, LESION_COLUMNS)
     _write(result.intervals, [row for own in found for row in own["intervals"]], INTERVAL_COLUMNS)
+    _write_lineage(result, settings)
+    _report(result, lesions)
+    return result
+
+
+def _write_lineage(result: Tracking, settings: TrackSettings) -> None:
     write_derived_lineage(
         settings.derivatives,
         command="track",
@@ -125,8 +131,6 @@ def run(settings: TrackSettings) -> Tracking:
         cohort_root=settings.cohort.root,
         file="lineage_track.json",
     )
-    _report(result, lesions)
-    return result
 
 
 def _tasks(
