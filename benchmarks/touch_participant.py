@@ -10,11 +10,12 @@ phantom and a training of two epochs, through the stages of dvc.yaml as they sta
 4. `dvc push`, everything removed, `dvc pull`, from a folder and from an S3 store (moto) on
    loopback: the same bytes must come back.
 
-Prints what was redone; exits with 1 if anything else was.
+Prints what was redone and how long it took; exits with 1 if anything else was.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import logging
@@ -22,74 +23,34 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
-import yaml
-from kill_training import ROOT, SETTINGS
+from repository_copy import dvc, repository
 from server_stack import BUCKET, s3_server
 
-from lesion_dynamics.phantom.generate import generate
-from lesion_dynamics.settings.phantom import PhantomSettings
+from lesion_dynamics.records.lineage import machine
 
 logger = logging.getLogger("touch_participant")
 ADDED = "sub-added"
-SMALL = {
-    "train": [*SETTINGS, "trainer.epochs=2", "trainer.validate_every_epochs=1"],
-    "infer": ["executor.processes=1"],
-    "analyze": [],
-}
-"""What is added to each stage's command so that the loop takes a minute."""
+STAGES = ("train", "infer", "analyze")
 
 
-def repository(place: Path) -> None:
-    """A copy of what git tracks here, with the small phantom as its data."""
-    files = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    for name in filter(None, files):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/", ".dvc/")):
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, place / name)
-    (place / "data.dvc").unlink()
-    generate(PhantomSettings.of_variant("small", seed=11), place / "data", processes=2)
-    stages = yaml.safe_load((place / "dvc.yaml").read_text())
-    for name, more in SMALL.items():
-        stages["stages"][name]["cmd"] += "".join(f" '{one}'" for one in more)
-    (place / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False))
-    subprocess.run(["git", "init", "--quiet", "."], cwd=place, check=True)
-    dvc(place, "init", "--quiet", "--force")
-    dvc(place, "add", "--quiet", "data")
-
-
-def dvc(place: Path, *arguments: str) -> str:
-    """DVC's words."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=place, capture_output=True, text=True, check=False,
-        env=os.environ | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(place / "src"), "PYTHONWARNINGS": "ignore", "DVC_NO_ANALYTICS": "1",
-        },
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise SystemExit(f"dvc {' '.join(arguments)}: {done.stdout[-1500:]}{done.stderr[-3000:]}")
-    return done.stdout
-
-
-def repro(place: Path) -> tuple[list[str], list[str]]:
-    """Run `dvc repro`; the stages that ran, and the participants whose masks were written."""
+def repro(place: Path) -> dict[str, Any]:
+    """Run `dvc repro`; the stages that ran, the participants whose masks were written, seconds."""
     masks = {
         path: path.stat().st_mtime_ns
         for path in (place / "derivatives").rglob("*_label-L_mask.nii.gz")
     }
     begin = time.monotonic()
     said = dvc(place, "repro")
+    seconds = time.monotonic() - begin
     ran = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
     written = {
         path.name.split("_")[0]
@@ -97,11 +58,15 @@ def repro(place: Path) -> tuple[list[str], list[str]]:
         if masks.get(path) != path.stat().st_mtime_ns
     }
     logger.info(
-        "  stages that ran: %s; scans segmented: %s; %.0f s",
-        *(", ".join(ran) or "none", ", ".join(sorted(written)) or "none"),
-        time.monotonic() - begin,
-    )
-    return ran, sorted(written)
+        "  stages that ran: %s; participants segmented: %s; %.0f s",
+        ", ".join(ran) or "none", ", ".join(sorted(written)) or "none", seconds,
+    )  # fmt: skip
+    return {"stages": ran, "participants": sorted(written), "seconds": round(seconds, 1)}
+
+
+def only(done: dict[str, Any], stages: Sequence[str], participants: Sequence[str]) -> bool:
+    """Whether this and nothing else was done."""
+    return (done["stages"], done["participants"]) == ([*stages], [*participants])
 
 
 def touch(place: Path) -> str:
@@ -140,20 +105,49 @@ def bytes_below(place: Path) -> dict[str, str]:
     }
 
 
-def round_trip(place: Path, name: str) -> bool:
+def round_trip(place: Path, name: str) -> dict[str, Any]:
     """Push to a remote, remove everything here, pull; whether the same bytes are back."""
     before = bytes_below(place)
+    begin = time.monotonic()
     dvc(place, "push", "--quiet", "--remote", name)
+    pushed = time.monotonic()
     for folder in ("data", "derivatives", "models", "results", ".dvc/cache"):
         shutil.rmtree(place / folder)
+    begin_pull = time.monotonic()
     dvc(place, "pull", "--quiet", "--remote", name)
+    seconds = {"push": pushed - begin, "pull": time.monotonic() - begin_pull}
     same = bytes_below(place) == before
     logger.info("remote %s: %d files, %s", name, len(before), "the same" if same else "DIFFERENT")
-    return same
+    rounded = {key: round(value, 1) for key, value in seconds.items()}
+    return {"files": len(before), "same_bytes": same, "seconds": rounded}
+
+
+def redone(place: Path) -> tuple[dict[str, Any], bool]:
+    """What each change makes DVC redo, and whether it is what it should be."""
+    logger.info("the first time:")
+    found = {"first time": repro(place)}
+    logger.info("again, nothing changed:")
+    found["nothing changed"] = repro(place)
+    who = touch(place)
+    logger.info("%s changed:", who)
+    found[f"{who} changed"] = repro(place)
+    add(place)
+    logger.info("%s added:", ADDED)
+    found[f"{ADDED} added"] = repro(place)
+    good = (
+        found["first time"]["stages"] == [*STAGES]
+        and only(found["nothing changed"], (), ())
+        and only(found[f"{who} changed"], STAGES[1:], (who,))
+        and only(found[f"{ADDED} added"], STAGES[1:], (ADDED,))
+    )
+    return found, good
 
 
 def main() -> int:
     """Make, touch, add, push and pull."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path)
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends with it
     os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
@@ -162,26 +156,19 @@ def main() -> int:
         place = Path(temporary) / "repository"
         place.mkdir()
         repository(place)
-        logger.info("the first time:")
-        good = repro(place)[0] == ["train", "infer", "analyze"]
-        logger.info("again, nothing changed:")
-        good &= repro(place) == ([], [])
-        who = touch(place)
-        logger.info("%s changed:", who)
-        good &= repro(place) == (["infer", "analyze"], [who])
-        add(place)
-        logger.info("%s added:", ADDED)
-        good &= repro(place) == (["infer", "analyze"], [ADDED])
+        found, good = redone(place)
         dvc(place, "remote", "add", "folder", str(Path(temporary) / "remote"))
-        good &= round_trip(place, "folder")
+        remotes = {"folder": round_trip(place, "folder")}
         with s3_server(Path(temporary) / "s3") as address:
             dvc(place, "remote", "add", "s3", f"s3://{BUCKET}/dvc")
             dvc(place, "remote", "modify", "s3", "endpointurl", address)
-            good &= round_trip(place, "s3")
-        written = json.dumps(yaml.safe_load((place / "data.dvc").read_text()))
-    logger.info(
-        "data.dvc: %s\n%s", written, "all as it should be" if good else "NOT as it should be"
-    )
+            remotes["s3"] = round_trip(place, "s3")
+    good &= all(remote["same_bytes"] for remote in remotes.values())
+    if given.results is not None:
+        said = {"dvc repro": found, "remotes": remotes, "as_it_should_be": good,
+                "machine": machine()}  # fmt: skip
+        given.results.write_text(json.dumps(said, indent=2) + "\n")
+    logger.info("all as it should be" if good else "NOT as it should be")
     return 0 if good else 1
 
 

@@ -94,6 +94,7 @@ def test_the_check_of_a_cohort_with_findings_ends_well(small_phantom: Path, tmp_
     written = {path.name for path in (tmp_path / "results/mine/check").iterdir()}
     assert written == {
         "summary.txt", "scans.tsv", "exclusions.tsv", "findings.tsv", "intervals.tsv",
+        "lineage.json",
     }  # fmt: skip
     assert {path.name for path in tmp_path.iterdir()} == {"cohort", "results"}
 

@@ -33,6 +33,7 @@ from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.settings.release import ReleaseSettings
 from lesion_dynamics.settings.releases import ExportSettings, ImportSettings, ParitySettings
 from lesion_dynamics.settings.repeatability import RepeatabilitySettings
+from lesion_dynamics.settings.reproduction import ReproduceSettings
 from lesion_dynamics.settings.scan_pages import ScanPagesSettings
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import Strict, validated
@@ -62,6 +63,7 @@ ROOTS: dict[str, type[Strict]] = {
     "rethreshold": RethresholdSettings,
     "repeatability": RepeatabilitySettings,
     "report": ReportSettings,
+    "reproduce": ReproduceSettings,
     "scan_pages": ScanPagesSettings,
     "search": SearchSettings,
     "track": TrackSettings,
@@ -89,6 +91,7 @@ REQUIRED = {
     "rank_scans": ["derivatives=[derivatives/study/lesion-segmenter-v1]"],
     "take_corrections": ["corrected_by=rater1"],
     "report": ["results=results/study"],
+    "reproduce": ["into=/somewhere"],
     "quality": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "track": ["derivatives=derivatives/study/lesion-segmenter-v1"],
     "lesion_maps": ["derivatives=derivatives/study/lesion-segmenter-v1"],

@@ -51,7 +51,10 @@ def test_one_version_alone_and_one_that_is_not_there(analysed, tmp_path):
     shutil.rmtree(tmp_path / "results" / "report")
     written = report_of(tmp_path, model_version="segmenter/1")
     assert set(written) == {"segmenter-v1.html", "comparison.html"}
-    assert {p.name for p in (tmp_path / "results" / "report").iterdir()} == set(written)
+    assert {p.name for p in (tmp_path / "results" / "report").iterdir()} == {
+        *written,
+        "lineage.json",
+    }
     with pytest.raises(MeasurementsError, match=r"no model version segmenter/9.*segmenter/1"):
         report_of(tmp_path, model_version="segmenter/9")
     with pytest.raises(MeasurementsError, match="no folder of results"):

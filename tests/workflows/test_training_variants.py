@@ -18,11 +18,13 @@ from tests.conftest import Workplace
 
 from lesion_dynamics.errors import ModelVersionError
 from lesion_dynamics.model_version import ModelVersion, load_model_version
+from lesion_dynamics.records import lineage
+from lesion_dynamics.records.pinned_data import pin_beside
 from lesion_dynamics.records.registry import resolve
 from lesion_dynamics.records.store import open_store
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.workflows.training import run
-from lesion_dynamics.workflows.training_data import data_tags, dataset_of
+from lesion_dynamics.workflows.training_data import data_record, data_tags, dataset_of
 from lesion_dynamics.workflows.training_plan import plan_training
 from lesion_dynamics.workflows.training_version import registered_run
 
@@ -108,7 +110,10 @@ def test_a_store_that_fails_during_the_training_loses_nothing(
 
 
 def test_a_training_on_modified_data_says_so_and_tags_the_run(
-    trained: tuple[Workplace, ModelVersion], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    trained: tuple[Workplace, ModelVersion],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As DVC sees it: the pin of a folder, one byte of a file in it changed."""
     plan = plan_training(trained[0].training())
@@ -125,7 +130,19 @@ def test_a_training_on_modified_data_says_so_and_tags_the_run(
     assert data_tags(tmp_path / "data/study") == {"data_state": "same", "data_dvc_md5": pinned}
     assert json.loads(dataset["source"])["md5"] == pinned
     assert not caplog.text
+    monkeypatch.setattr(lineage, "code_folder", lambda: tmp_path)
+    kept = data_record("one training", tmp_path / "data/study", None)
+    assert kept == {
+        "dvc_md5": pinned, "path": "data", "state": "same", "file": "data.dvc",
+        "root": "data/study", "reference_masks": None,
+    }  # fmt: skip
     (tmp_path / "data/study/scan").write_bytes(b"brain with another byte")
+    # What it was when the training began; another training sees it anew.
+    assert data_record("one training", tmp_path / "data/study", None)["state"] == "same"
+    assert data_record("another", tmp_path / "data/study", None)["state"] == "modified"
+    assert data_record("elsewhere", unpinned, unpinned)["root"] is None
+    assert pin_beside(tmp_path / "data/study") == {"dvc_md5": pinned, "path": "data"}
+    assert pin_beside(unpinned) == {"dvc_md5": None, "path": None}
     assert data_tags(tmp_path / "data/study")["data_state"] == "modified"
     assert "cannot be repeated from its record" in caplog.text
 

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "promote": "make a model version the champion, through gates, with a log",
     "rollback": "make the champion of before the champion again",
     "release": "the study for a model version, beside all others; what is up to date stays",
+    "reproduce": "train, infer and analyse a release again from its lineage, and compare bytes",
     "export": "write a model version to one file, for a machine without a network",
     "lineage": "tell what a table, mask or report was made from, back to the training",
     "rank-scans": "say which scans of an inference a person should look at first",

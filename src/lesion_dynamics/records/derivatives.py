@@ -42,7 +42,8 @@ _LESION = {"label": "L"}
 _NOT_IN_BIDS = (
     "*.tsv", "*.parquet", "exclusions.json", "outside_version.json", "repeatability.*",
     "quality.json", "*_quality.json", "lesions.json", "lesion_intervals.json",
-    "lesion_maps.json", "lineage.json", "*_xfm.*", "quality", "pages", "group", "repeatability",
+    "lesion_maps.json", "lineage.json", "lineage_*.json", "*_xfm.*", "quality", "pages", "group",
+    "repeatability",
 )  # fmt: skip
 """What lies beside the masks and has no place in BIDS: validators leave it alone.
 

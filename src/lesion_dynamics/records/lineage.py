@@ -15,6 +15,25 @@ from lesion_dynamics import __version__
 from lesion_dynamics.source_hash import LIBRARIES
 
 DATA_FILE = "data.dvc"
+_CHECKOUT = Path(__file__).resolve().parents[3]
+_DECISIVE = (
+    "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile",
+    "amx_bf16", "amx_int8", "asimd", "bf16", "sve", "sve2",
+)  # fmt: skip
+"""Instructions by which the libraries choose their arithmetic, as Linux calls them."""
+
+
+def code_folder() -> Path:
+    """The checkout that this package is run from; the current folder where it is installed."""
+    return _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+
+
+def below_the_code(path: Path | None) -> str | None:
+    """A path as it stands below the code's checkout; None for one that lies elsewhere."""
+    top = code_folder().resolve()
+    if path is None or not path.resolve().is_relative_to(top):
+        return None
+    return path.resolve().relative_to(top).as_posix()
 
 
 def git_state(folder: Path) -> dict[str, Any]:
@@ -53,11 +72,25 @@ def machine() -> dict[str, Any]:
     return {
         "system": platform.system(),
         "processor": platform.machine(),
+        **_processor_kind(Path("/proc/cpuinfo")),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "lesion-dynamics": __version__,
         **{name: importlib.metadata.version(name) for name in LIBRARIES},
     }
+
+
+def _processor_kind(said: Path) -> dict[str, Any]:
+    """Maker and decisive instructions, where the system tells them (Linux)."""
+    try:
+        lines = said.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    first = {name.strip(): value.strip() for name, _, value in pairs}
+    flags = set((first.get("flags") or first.get("Features") or "").split())
+    maker = first.get("vendor_id") or first.get("CPU implementer")
+    return {"maker": maker, "instructions": [name for name in _DECISIVE if name in flags]}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

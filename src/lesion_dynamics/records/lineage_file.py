@@ -21,7 +21,8 @@ from lesion_dynamics.model_version import (
     ORIGIN_FILE,
     ModelVersion,
 )
-from lesion_dynamics.records.lineage import data_state, git_state, machine
+from lesion_dynamics.records.lineage import code_folder, git_state, machine
+from lesion_dynamics.records.pinned_data import pin_beside
 from lesion_dynamics.source_hash import hash_of_source
 
 LINEAGE_FILE: Final = "lineage.json"
@@ -43,6 +44,9 @@ def write_lineage(
     settings: Mapping[str, Any],
     model_versions: Mapping[str, Any],
     outputs: Mapping[str, Path],
+    cohort_root: Path | None = None,
+    made_with: Mapping[str, Any] | None = None,
+    file: str = LINEAGE_FILE,
 ) -> None:
     """Write ``lineage.json`` into ``folder``, unless the one there says the same.
 
@@ -51,6 +55,9 @@ def write_lineage(
     command : that made the folder. source : parts of the package that the outputs depend on.
     inputs, settings : what it was made from; no absolute path, nothing of this machine.
     model_versions : by label, each as `of_model_version`. outputs : files by their name.
+    cohort_root : of the cohort whose DVC pin is recorded; None: no cohort was read.
+    made_with : more about the machine.
+    file : its name, where the folder has a lineage of its own: ``lineage_track.json``.
     """
     record = {
         "command": command,
@@ -61,26 +68,43 @@ def write_lineage(
         "model_versions": dict(model_versions),
         "outputs_sha256": {name: hash_of_file(path) for name, path in sorted(outputs.items())},
     }
-    path = folder / LINEAGE_FILE
+    path = folder / file
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         if before["format"] == _FORMAT and before["record"] == json.loads(json.dumps(record)):
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none, or of another time; written anew
-    here = Path.cwd()
-    made_on = {"git": git_state(here), "data": data_state(here), "machine": machine()}
+    made_on = {
+        "git": git_state(code_folder()),
+        "data": {} if cohort_root is None else pin_beside(cohort_root),
+        "machine": {**machine(), **(made_with or {})},
+    }
     write_json(path, {"format": _FORMAT, "record": record, "made_on": made_on})
 
 
-def read_lineage(folder: Path) -> dict[str, Any] | None:
+def is_lineage(path: Path) -> bool:
+    """Whether a file's name is that of a lineage."""
+    return path.suffix == ".json" and path.stem.split("_")[0] == "lineage"
+
+
+def lineage_that_names(path: Path) -> Path | None:
+    """The lineage beside ``path`` that records it, if another one than the folder's own does."""
+    for file in sorted(path.parent.glob("lineage_*.json")):
+        said = read_lineage(path.parent, file.name)
+        if said is not None and path.name in said["record"]["outputs_sha256"]:
+            return file
+    return None
+
+
+def read_lineage(folder: Path, file: str = LINEAGE_FILE) -> dict[str, Any] | None:
     """The lineage of ``folder``; None where it has none.
 
     Raises
     ------
     LineageError : the file is there and cannot be read.
     """
-    path = folder / LINEAGE_FILE
+    path = folder / file
     if not path.is_file():
         return None
     try:
@@ -108,7 +132,9 @@ def of_model_version(version: ModelVersion) -> dict[str, Any]:
         "origin": _json_in(folder / ORIGIN_FILE),
         "training": {
             **{key: value for key, value in training.items() if key not in _LONG},
-            "configuration_sha256": hash_of_content(training.get("configuration")),
+            "configuration_sha256": hash_of_content(training["configuration"])
+            if training.get("configuration")
+            else None,
         },
     }
 

@@ -42,19 +42,35 @@ def pin_of_cohort(cohort_root: Path) -> CohortPin:
     Where DVC itself fails (not installed, no repository) the cohort counts as not pinned, and
     the log says why.
     """
+    file = _pin_file(cohort_root)
+    if file is None:
+        return CohortPin("not pinned")
+    pinned = _pinned(file)
+    try:
+        state = pinned_state(file.parent, file.name)
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or "dvc failed").strip().splitlines()[-1]
+        _LOG.warning("data: dvc could not compare them with %s: %s", file.name, said)
+        return CohortPin("not pinned")
+    return CohortPin(state, pinned.get("md5"), pinned.get("path"), file)
+
+
+def pin_beside(cohort_root: Path) -> dict[str, str | None]:
+    """The hash that pins the cohort, and the pinned folder's name; the data are not read."""
+    file = _pin_file(cohort_root)
+    pinned = {} if file is None else _pinned(file)
+    return {"dvc_md5": pinned.get("md5"), "path": pinned.get("path")}
+
+
+def _pin_file(cohort_root: Path) -> Path | None:
     root = cohort_root.resolve()
-    for folder in (root, *root.parents)[:-1]:
-        file = folder.with_name(f"{folder.name}.dvc")
-        if file.is_file():
-            pinned = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"][0]
-            try:
-                state = pinned_state(file.parent, file.name)
-            except subprocess.CalledProcessError as error:
-                said = (error.stderr or "dvc failed").strip().splitlines()[-1]
-                _LOG.warning("data: dvc could not compare them with %s: %s", file.name, said)
-                return CohortPin("not pinned")
-            return CohortPin(state, pinned.get("md5"), pinned.get("path"), file)
-    return CohortPin("not pinned")
+    beside = (folder.with_name(f"{folder.name}.dvc") for folder in (root, *root.parents)[:-1])
+    return next((file for file in beside if file.is_file()), None)
+
+
+def _pinned(file: Path) -> dict[str, str]:
+    said: dict[str, str] = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"][0]
+    return said
 
 
 def record_new_state(folder: Path) -> str:

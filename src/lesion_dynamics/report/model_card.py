@@ -60,6 +60,8 @@ def _data(manifest: Manifest) -> list[str]:
     counts = {name: len(split[name]) for name in ("training", "validation") if name in split}
     shares = ", ".join(f"{count} {name}" for name, count in counts.items()) or UNKNOWN
     pinned = f"`{data['dvc_md5']}`" if data.get("dvc_md5") else UNKNOWN
+    if data.get("state") in ("modified", "deleted"):
+        pinned += f" (the files were {data['state']} against it)"
     seed = chosen.get("split_seed")
     return [
         "## Data [7-21]",

@@ -47,14 +47,20 @@ def validation_record(
     diagnoses: Sequence[str],
     evaluated: Sequence[ValidationScan],
     operating_point: OperatingPoint,
+    *,
+    sieve_mm3: float | None = None,
 ) -> dict[str, Any]:
     """Agreement at the operating point, and calibration of the probability: over all, by
     diagnosis, and scan by scan.
 
     Volume differences stand by diagnosis because one that differs between diagnoses would
     fake a difference between them in the study.
+
+    sieve_mm3 : lesions below it are dropped from reference and prediction; None: the operating
+        point's own minimum. For two versions that are measured alike.
     """
-    agreements = [_at(scan, operating_point) for scan in evaluated]
+    minimum = operating_point.minimum_lesion_volume_mm3 if sieve_mm3 is None else sieve_mm3
+    agreements = [_at(scan, operating_point, minimum) for scan in evaluated]
     counted = [_reliability(scan) for scan in evaluated]
 
     def record(diagnosis: str | None) -> tuple[dict[str, float | int], Reliability]:
@@ -107,7 +113,7 @@ def _reliability(scan: ValidationScan) -> Reliability:
     return reliability(scan.probability, scan.reference, within=within)
 
 
-def _at(scan: ValidationScan, operating_point: OperatingPoint) -> Agreement:
+def _at(scan: ValidationScan, operating_point: OperatingPoint, sieve_mm3: float) -> Agreement:
     mask = lesion_mask(
         scan.probability,
         voxel_volume_mm3=scan.voxel_volume_mm3,
@@ -118,6 +124,6 @@ def _at(scan: ValidationScan, operating_point: OperatingPoint) -> Agreement:
         mask,
         voxel_volume_mm3=scan.voxel_volume_mm3,
         connectivity=operating_point.connectivity,
-        minimum_lesion_volume_mm3=operating_point.minimum_lesion_volume_mm3,
+        minimum_lesion_volume_mm3=sieve_mm3,
         affine=scan.affine,
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.releases import NAME
 from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.tracking import TrackingSettings
@@ -35,10 +36,24 @@ class GateSettings(Strict):
     required: tuple[GateName, ...]
 
 
+class ValidationPlace(Strict):
+    """Where the candidate's validation scans lie, if not where its manifest says.
+
+    root : folder of the cohort. reference_masks : folder of its masks.
+    """
+
+    root: Path | None = None
+    reference_masks: Path | None = None
+
+
 class PromoteSettings(Strict):
     """``lesion-dynamics promote``.
 
     model_version : the candidate. results : folder of the study that compares the versions.
+    release : the study is brought up to date for the candidate first, by ``lesion-dynamics
+        release`` with these further keys of it (``cohort=bids`` ...); None: it is taken as it is.
+    validation : of the candidate; looked at where the champion was validated on other scans and
+        is measured again. cache : of preprocessing, for that.
     who : is written into the log; None: the name of the account.
     reason : is written into the log. force : promote although a gate is not passed; needs
         ``reason``.
@@ -47,6 +62,9 @@ class PromoteSettings(Strict):
     model_version: str = Field(min_length=1)
     promotion: GateSettings
     results: Path
+    release: tuple[str, ...] | None
+    validation: ValidationPlace = ValidationPlace()
+    cache: CacheSettings
     who: str | None = Field(default=None, min_length=1, max_length=200)
     reason: str = Field(default="", max_length=1000)
     force: bool = False

@@ -133,6 +133,7 @@ def _write_lineage(
             "settings_sha256": settings_hash(settings),
         },
         outputs={path.relative_to(folder).as_posix(): path for path in files.values()},
+        cohort_root=settings.cohort.root,
     )
 
 

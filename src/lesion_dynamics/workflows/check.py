@@ -12,7 +12,7 @@ from functools import partial
 
 import pandas as pd
 
-from lesion_dynamics.atomic_files import require_writable_folder
+from lesion_dynamics.atomic_files import hash_of_content, require_writable_folder
 from lesion_dynamics.cohort.checking.evidence import Evidence
 from lesion_dynamics.cohort.checking.finding import Finding
 from lesion_dynamics.cohort.checking.image_record import ImageRecord
@@ -58,11 +58,26 @@ def run(settings: CheckSettings) -> CheckResult:
     UserError : the cohort cannot be used at all (what is known of it is written before), or the
         output cannot be written.
     """
+    from lesion_dynamics.longitudinal.tidy_tables import tsv_of
     from lesion_dynamics.workflows.check_outputs import show, write_check
+    from lesion_dynamics.workflows.lineage.derived import write_derived_lineage
 
     require_writable_folder(settings.output)
     result = check(settings)
-    show(result, settings, write_check(result, settings))
+    files = write_check(result, settings)
+    write_derived_lineage(
+        settings.output,
+        command="check",
+        source=("cohort", "imaging", "workflows/check"),
+        outputs=files.values(),
+        settings=settings,
+        inputs={
+            f"cohort {name}": hash_of_content(tsv_of(getattr(result.tables, name)))
+            for name in ("participants", "sessions", "attacks")
+        },
+        cohort_root=settings.cohort.root,
+    )
+    show(result, settings, files)
     # Refuses a cohort without any usable scan, as every other command does.
     assembled(settings.cohort, result.tables, result.scans, result.exclusions)
     return result

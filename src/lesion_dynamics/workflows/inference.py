@@ -34,6 +34,7 @@ from lesion_dynamics.workflows.inference_quality import (
 )
 from lesion_dynamics.workflows.inference_tables import write_tables
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
+from lesion_dynamics.workflows.lineage.recorded_settings import of_inference
 from lesion_dynamics.workflows.lineage.written import write_inference_lineage
 from lesion_dynamics.workflows.objects.mirror import Mirror
 from lesion_dynamics.workflows.objects.staging import (
@@ -154,7 +155,9 @@ def _run(
         folder,
         version,
         input_hashes={" ".join(t.scan.key): t.input_hashes for p in tasks for t in p.scans},
-        settings={"cohort": settings.cohort.name, "mni": settings.mni},
+        settings=of_inference(settings),
+        cohort_root=settings.cohort.root,
+        threads=settings.executor.threads_per_process,
         sidecars=[t.outputs.sidecar for p in tasks for t in p.scans],
     )
     _report(result, version)

@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesion_dynamics.atomic_files import hash_of_file, require_writable_folder, write_json
+from lesion_dynamics.atomic_files import (
+    hash_of_content,
+    hash_of_file,
+    require_writable_folder,
+    write_json,
+)
 from lesion_dynamics.cohort.cohort import Cohort, Exclusion, Scan
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.errors import ScanError
@@ -37,6 +42,7 @@ from lesion_dynamics.records.outside_version import (
     write_outside_scan,
 )
 from lesion_dynamics.settings.outside_masks import MaskRule, RegisterMasksSettings
+from lesion_dynamics.workflows.lineage.derived import write_derived_lineage
 from lesion_dynamics.workflows.mask_files import mask_files
 from lesion_dynamics.workflows.processes import cores
 
@@ -112,6 +118,16 @@ def register_masks(settings: RegisterMasksSettings) -> RegisteredMasks:
     table = folder / FILE_NAME
     result = RegisteredMasks(version, folder, table, len(rows) - kept, kept, tuple(failures))
     _write_tables(result, rows, cohort)
+    write_derived_lineage(
+        folder,
+        command="register-masks",
+        source=("imaging", "lesions", "workflows/outside_masks"),
+        outputs=[table],
+        settings=settings,
+        inputs={"masks": hash_of_content(hashes)},
+        outside={version.label: {"tool": version.tool, "tool_version": version.tool_version}},
+        cohort_root=settings.cohort.root,
+    )
     _report(result)
     return result
 

@@ -24,6 +24,7 @@ from lesion_dynamics.report.quality_pictures import Thumbnail, draw_contact_shee
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings
 from lesion_dynamics.settings.quality_pictures import QualityPicturesSettings
 from lesion_dynamics.workflows.inference_quality import QUALITY_TABLE
+from lesion_dynamics.workflows.lineage.derived import every_file, write_derived_lineage
 from lesion_dynamics.workflows.quality_worker import (
     DrawnScan,
     ParticipantPictures,
@@ -83,6 +84,15 @@ def run(settings: QualityPicturesSettings) -> QualityPictures:
         else:
             thumbnails += done.result
     sheets = draw_contact_sheets(folder, thumbnails)
+    write_derived_lineage(
+        folder,
+        command="quality",
+        source=("quality", "report/quality_pictures", "preprocessing", "imaging"),
+        outputs=every_file(folder),
+        settings=settings,
+        made_from=[settings.derivatives],
+        cohort_root=settings.cohort.root,
+    )
     for reason in failed:
         _LOG.warning("not drawn: %s", reason)
     _LOG.info("%d scans on %d contact sheet(s) in %s", len(thumbnails), len(sheets), folder)

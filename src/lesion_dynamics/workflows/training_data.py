@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
+from lesion_dynamics.records.lineage import below_the_code
 from lesion_dynamics.records.pinned_data import pin_of_cohort
 from lesion_dynamics.workflows.training_plan import TrainingPlan
 
@@ -57,4 +59,23 @@ def dataset_of(plan: TrainingPlan, cohort_root: Path) -> Mapping[str, str]:
         "source_type": "local" if pin.md5 is None else "dvc",
         "source": json.dumps(source),
         "profile": json.dumps(profile),
+    }
+
+
+@lru_cache(maxsize=1)
+def data_record(key: str, root: Path, masks: Path | None) -> Mapping[str, str | None]:
+    """Of the manifest: the pin as it was when the training of this ``key`` began here.
+
+    dvc_md5, path, state : of the pin. file, root, reference_masks : the DVC file, the cohort and
+    its masks below the repository of the code; None for what does not lie in it.
+    """
+    pin = pin_of_cohort(root)
+    _LOG.debug("the data of the training %s are pinned by %s", key[:12], pin.path)
+    return {
+        "dvc_md5": pin.md5,
+        "path": pin.path,
+        "state": pin.state,
+        "file": below_the_code(pin.file),
+        "root": below_the_code(root),
+        "reference_masks": below_the_code(masks),
     }

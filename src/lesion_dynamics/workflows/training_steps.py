@@ -21,7 +21,7 @@ from lesion_dynamics.model_version import (
     Manifest,
     ModelVersion,
 )
-from lesion_dynamics.records.lineage import data_state, environment, git_state, machine
+from lesion_dynamics.records.lineage import code_folder, environment, git_state, machine
 from lesion_dynamics.records.spooled_run import SpooledRun, new_spool_id
 from lesion_dynamics.records.training_run import PARENT_TAG
 from lesion_dynamics.report.model_card import model_card
@@ -32,7 +32,7 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import TrainSettings
-from lesion_dynamics.workflows.training_data import data_tags, dataset_of
+from lesion_dynamics.workflows.training_data import data_record, data_tags, dataset_of
 from lesion_dynamics.workflows.training_evaluation import evaluate
 from lesion_dynamics.workflows.training_heads import synthetic_source
 from lesion_dynamics.workflows.training_plan import TrainingPlan
@@ -112,7 +112,7 @@ def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
             return resumed
     tags = {
         "training_key": plan.key,
-        "git_commit": str(git_state(Path.cwd())["commit"]),
+        "git_commit": str(git_state(code_folder())["commit"]),
         **data_tags(settings.cohort.root),
     }
     if plan.initial is not None:
@@ -137,7 +137,7 @@ def _describe(tracked: SpooledRun, plan: TrainingPlan, settings: TrainSettings) 
     tracked.log_settings(_flattened(configuration))
     tracked.log_dataset(dataset_of(plan, settings.cohort.root))
     tracked.log_json(configuration, "configuration.json")
-    tracked.log_json(_lineage(plan), "lineage.json")
+    tracked.log_json(_lineage(plan, settings), "lineage.json")
     tracked.log_json(environment(), "environment.json")
     tracked.log_json(
         {"training": plan.split.training, "validation": plan.split.validation}, "split.json"
@@ -249,17 +249,20 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
             "weights_sha256": plan.initial.manifest.weights_sha256,
             "training_key": plan.initial.manifest.training.get("key"),
         },
-        **_lineage(plan),
+        **_lineage(plan, settings),
     }
 
 
-def _lineage(plan: TrainingPlan) -> dict[str, Any]:
-    root = Path.cwd()
+def _lineage(plan: TrainingPlan, settings: TrainSettings) -> dict[str, Any]:
+    device = default_device() if settings.trainer.accelerator != "cpu" else torch.device("cpu")
+    computing = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    threads = settings.trainer.threads or torch.get_num_threads()
+    cohort = settings.cohort
     return {
-        "git": git_state(root),
-        "data": data_state(root),
+        "git": git_state(code_folder()),
+        "data": dict(data_record(plan.key, cohort.root, cohort.reference_masks)),
         "cohort": plan.cohort.name,
-        "machine": machine(),
+        "machine": {**machine(), "device": computing, "threads": threads},
     }
 
 

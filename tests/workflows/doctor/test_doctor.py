@@ -169,8 +169,11 @@ def test_versions_are_held_against_the_tested_ones(tmp_path: Path) -> None:
     assert "no file" in of("packages", package_remarks(tmp_path / "none")).what
 
 
-def test_the_commit_and_its_changes_are_named(here: Path) -> None:
-    assert "no repository here" in of("git", examine(settings())).what
+def test_the_commit_of_the_code_and_its_changes_are_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "code_folder", lambda: here)
+    assert "no repository holds this code" in of("git", examine(settings())).what
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(here)]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "."], check=True)

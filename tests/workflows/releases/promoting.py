@@ -20,7 +20,7 @@ FREE = ["promotion.required=[lesion_f1,dice]"]
 def settings(folder: Path, number: int, *more: str) -> PromoteSettings:
     given = [
         f"model_version={NAME}/{number}", f"tracking.folder={folder}", "results=nowhere",
-        "who=A. Tester", *more,
+        "release=null", "who=A. Tester", *more,
     ]  # fmt: skip
     return validated(PromoteSettings, composed("promote", *given))
 

@@ -121,7 +121,7 @@ def test_other_validation_scans_are_refused_with_what_to_do(folder: Path, store:
     promote(settings(folder, 1))
     with pytest.raises(ModelVersionError, match=r"other scans \(2 and 2, 1 in common\)") as refused:
         promote(settings(folder, 4, *FREE))
-    assert "split_seed" in refused.value.remedy
+    assert "validation.root=" in refused.value.remedy
     assert "force=true" in refused.value.remedy
 
 

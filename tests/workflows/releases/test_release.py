@@ -136,6 +136,9 @@ def test_failed_scans_are_said_after_the_study_is_made(
     with pytest.raises(ScanError, match="1 scan"):
         release.run(settings(place, output=place / "other"))
     assert analysed == [place / "other"]
+    # A promotion only says it: the study is there.
+    done = release.run(settings(place, output=place / "other"), all_scans=False)
+    assert done.analysed
 
 
 def test_both_commands_are_told_what_the_release_is_told(place: Path) -> None:

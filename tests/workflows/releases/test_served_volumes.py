@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import mlflow
 import pandas as pd
+import pytest
+from mlflow.pyfunc.scoring_server import predictions_to_json
 from tests.conftest import Workplace
-from tests.workflows.releases.tiny_version import make_version
+from tests.workflows.releases.tiny_version import TRAINING, make_version
 
 from lesion_dynamics.model_version import MODEL_CARD_FILE
 from lesion_dynamics.records.flavour import as_flavour
@@ -69,6 +72,10 @@ def test_a_served_version_answers_with_the_volumes_of_infer(
     assert pd.isna(last["lesion_volume_mm3"])
     assert last["status"] == "failed"
     assert "no such file" in last["reason"]
+    wire = io.StringIO()
+    predictions_to_json(answer, wire)
+    sent = json.loads(wire.getvalue(), parse_constant=pytest.fail)  # NaN is no JSON
+    assert sent["predictions"][-1]["lesion_volume_mm3"] is None
     assert set(answer["weights_sha256"]) == {version.manifest.weights_sha256}
 
 
@@ -87,3 +94,10 @@ def test_the_card_is_filled_from_the_manifest_and_its_blanks_are_visible(tmp_pat
     for item in ("[3, 4, 41]", "[11]", "[18]", "[33]", "[44]"):
         assert any(item in line for line in card.splitlines()), item
     assert card.count(BLANK) >= 12
+
+
+def test_the_card_says_that_the_data_differed_from_their_pin(tmp_path: Path) -> None:
+    data = {**TRAINING["data"], "state": "modified"}
+    make_version(tmp_path, training={**TRAINING, "data": data})
+    card = (tmp_path / MODEL_CARD_FILE).read_text(encoding="utf-8")
+    assert f"`{data['dvc_md5']}` (the files were modified against it)" in card

@@ -28,6 +28,7 @@ from lesion_dynamics.workflows.corrections.laid_out import (
     instructions,
     without_labels,
 )
+from lesion_dynamics.workflows.lineage.derived import every_file, write_derived_lineage
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,6 +64,15 @@ def run(settings: LayOutCorrectionsSettings) -> LaidOut:
         tuple(_lay_out(scans[key], settings) for key in keys),
     )
     write_text(settings.output / "README.md", instructions(laid_out))
+    write_derived_lineage(
+        settings.output,
+        command="lay-out-corrections",
+        source=("imaging", "workflows/corrections"),
+        outputs=every_file(settings.output),
+        settings=settings,
+        made_from=[settings.derivatives],
+        cohort_root=settings.cohort.root,
+    )
     laid_out.write(settings.output)  # last: a folder without it can be laid out again
     _LOG.info("%d scan(s) in %s; its README.md says how to open them", len(keys), settings.output)
     return laid_out

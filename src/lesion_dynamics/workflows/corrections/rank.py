@@ -23,6 +23,7 @@ from lesion_dynamics.longitudinal.measurements import FILE_NAME, MEASURED, read_
 from lesion_dynamics.records.derivatives import ScanOutputs
 from lesion_dynamics.settings.corrections import RANKING_FILE, RankScansSettings
 from lesion_dynamics.workflows.inference_quality import QUALITY_TABLE
+from lesion_dynamics.workflows.lineage.derived import write_derived_lineage
 
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
@@ -57,6 +58,15 @@ def run(settings: RankScansSettings) -> pd.DataFrame:
     path = first / RANKING_FILE
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.6g")
     write_text(path, text)
+    write_derived_lineage(
+        first,
+        command="rank-scans",
+        source=("imaging", "lesions", "workflows/corrections"),
+        outputs=[path],
+        settings=settings,
+        made_from=settings.derivatives,
+        file="lineage_rank-scans.json",
+    )
     shown = table.head(_SHOWN)[["participant_id", "session_id", "priority", *PRIORITY_COLUMNS]]
     _LOG.info("%s\n%d scans ranked in %s", shown.to_string(index=False), len(table), path)
     return table

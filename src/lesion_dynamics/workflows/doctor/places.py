@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lesion_dynamics.records.lineage import DATA_FILE, data_state, git_state
+from lesion_dynamics.records.lineage import DATA_FILE, code_folder, data_state, git_state
 from lesion_dynamics.records.pinned_data import pinned_state
 from lesion_dynamics.records.store_state import store_state
 from lesion_dynamics.settings.doctor import DoctorSettings
@@ -20,7 +20,7 @@ def place_remarks(settings: DoctorSettings) -> list[Remark]:
     """All of them, from the current folder."""
     here = Path.cwd()
     return [
-        _repository(here),
+        _repository(code_folder()),
         *_folders(settings),
         _disk(settings, here),
         _store(settings),
@@ -35,7 +35,7 @@ def _repository(here: Path) -> Remark:
         return Remark(
             "git",
             "note",
-            "no repository here: runs will not name their code",
+            "no repository holds this code: runs will not name it",
             "Work in a clone of the repository.",
         )
     if state["modified"]:

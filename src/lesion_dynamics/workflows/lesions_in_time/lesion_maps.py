@@ -35,6 +35,7 @@ from lesion_dynamics.workflows.lesions_in_time.segmented_sessions import (
     segmented_sessions,
 )
 from lesion_dynamics.workflows.lesions_in_time.tasks import change_map_of
+from lesion_dynamics.workflows.lineage.derived import every_file, write_derived_lineage
 from lesion_dynamics.workflows.processes import in_processes
 
 _LOG = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def run(settings: LesionMapsSettings) -> LesionMaps:
     participants = _participants(sessions, tables, settings)
     key = _key(scans, participants, settings)
     if _finished(folder, key):
+        _write_lineage(folder, settings)
         _LOG.info("%d scans, nothing has changed: maps in %s", len(scans), folder)
         return LesionMaps(folder, len(scans), kept=True)
     require_writable_folder(folder)
@@ -101,8 +103,21 @@ def run(settings: LesionMapsSettings) -> LesionMaps:
             "key": key,
         },
     )
+    _write_lineage(folder, settings)
     _LOG.info("%d scans of %d participants: maps in %s", len(scans), len(participants), folder)
     return LesionMaps(folder, len(scans), kept=False)
+
+
+def _write_lineage(folder: Path, settings: LesionMapsSettings) -> None:
+    write_derived_lineage(
+        folder,
+        command="lesion-maps",
+        source=_SOURCE,
+        outputs=every_file(folder),
+        settings=settings,
+        made_from=[settings.derivatives],
+        cohort_root=settings.cohort.root,
+    )
 
 
 def _scan(one: SegmentedSession, derivatives: Path) -> MniScan:

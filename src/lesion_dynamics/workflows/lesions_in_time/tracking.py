@@ -46,6 +46,7 @@ from lesion_dynamics.workflows.lesions_in_time.tasks import (
     finished_rows,
 )
 from lesion_dynamics.workflows.lesions_in_time.tracking_worker import track_participant
+from lesion_dynamics.workflows.lineage.derived import write_derived_lineage
 from lesion_dynamics.workflows.processes import in_processes
 
 _LOG = logging.getLogger(__name__)
@@ -114,8 +115,22 @@ def run(settings: TrackSettings) -> Tracking:
     lesions = [row for own in found for row in own["lesions"]]
     _write(result.lesions, lesions, LESION_COLUMNS)
     _write(result.intervals, [row for own in found for row in own["intervals"]], INTERVAL_COLUMNS)
+    _write_lineage(result, settings)
     _report(result, lesions)
     return result
+
+
+def _write_lineage(result: Tracking, settings: TrackSettings) -> None:
+    write_derived_lineage(
+        settings.derivatives,
+        command="track",
+        source=("lesions", "workflows/lesions_in_time"),
+        outputs=[result.lesions, result.intervals],
+        settings=settings,
+        made_from=[settings.derivatives],
+        cohort_root=settings.cohort.root,
+        file="lineage_track.json",
+    )
 
 
 def _tasks(

@@ -16,6 +16,7 @@ from lesion_dynamics.model_version import (
 from lesion_dynamics.records.lineage_file import (
     LINEAGE_FILE,
     LineageError,
+    lineage_that_names,
     of_model_version,
     read_lineage,
 )
@@ -30,7 +31,8 @@ _UPWARD = 6
 def chain(path: Path) -> list[Step]:
     """From the file to its training, a step each with ``step`` as its kind.
 
-    Steps: ``file``, ``scan`` (the sidecar of a mask), ``analysis``, ``inference``, ``outside``,
+    Steps: ``file``, ``scan`` (the sidecar of a mask), ``correction`` (of a reference mask),
+    ``analysis`` (whatever was made from folders with a lineage), ``inference``, ``outside``,
     ``model version``, ``training``.
 
     Raises
@@ -42,10 +44,12 @@ def chain(path: Path) -> list[Step]:
     if (path / MANIFEST_FILE).is_file() or _is_part_of_version(path):
         version = load_model_version(path if path.is_dir() else path.parent)
         return _of_versions({version.label: of_model_version(version)})
-    folder = _lineage_folder(path)
+    named = lineage_that_names(path.resolve()) if path.is_file() else None
+    folder = _lineage_folder(path) if named is None else named.parent
     sidecar = _sidecar_of(path)
-    outside = None if folder is None else read_outside_version(folder)
-    said = None if folder is None else read_lineage(folder)
+    outside = None if folder is None or named is not None else read_outside_version(folder)
+    file = LINEAGE_FILE if named is None else named.name
+    said = None if folder is None else read_lineage(folder, file)
     if said is None and outside is None and sidecar is None:
         raise LineageError(
             f"no {LINEAGE_FILE} here or above it, and no sidecar",
@@ -56,8 +60,8 @@ def chain(path: Path) -> list[Step]:
     if path.is_file():
         steps.append(_file_step(path, folder, said, sidecar))
     if sidecar is not None:
-        steps.append(_scan_step(sidecar))
-    if outside is not None:
+        steps.append(_scan_step(sidecar) if "InputHashes" in sidecar else _correction(sidecar))
+    if outside is not None and said is None:
         tool = {"tool": outside.tool, "tool_version": outside.tool_version}
         steps.append({"step": "outside", "label": outside.label, **tool})
     if said is not None and folder is not None:
@@ -84,8 +88,9 @@ def _sidecar_of(path: Path) -> Mapping[str, Any] | None:
         return None
     try:
         said = json.loads(sidecar.read_text(encoding="utf-8"))
-        return said if "ModelVersion" in said and "InputHashes" in said else None
-    except (OSError, ValueError, TypeError):
+        ours = {"ModelVersion", "InputHashes"} <= said.keys() or "CorrectedBy" in said
+        return said if ours else None
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
@@ -115,33 +120,45 @@ def _scan_step(sidecar: Mapping[str, Any]) -> Step:
     }
 
 
+def _correction(sidecar: Mapping[str, Any]) -> Step:
+    """A reference mask that a person made from a model's."""
+    return {
+        "step": "correction",
+        "corrected_by": sidecar["CorrectedBy"],
+        "corrected_on": sidecar.get("CorrectedOn"),
+        "model_version": sidecar.get("FromModelVersion"),
+        "weights_sha256": sidecar.get("FromWeightsSHA256"),
+        "sources": sidecar.get("Sources", []),
+        "software": sidecar.get("Software"),
+    }
+
+
 def _of_folder(said: Mapping[str, Any], folder: Path) -> list[Step]:
     record, made_on = said["record"], said["made_on"]
-    kind = "analysis" if record["command"] == "analyze.py" else "inference"
-    step: Step = {
-        "step": kind,
-        "command": record["command"],
-        "folder": folder.name,
-        "software": record["software"],
-        "source_sha256": record["source_sha256"],
-        "settings": record["settings"],
-        **made_on,
-    }
-    if kind == "inference":
-        return [{**step, **record["inputs"]}, *_of_versions(record["model_versions"])]
-    steps = [{**step, "inputs_sha256": record["inputs"]["sha256"]}]
-    for name, own in record["inputs"]["derivatives"].items():
-        steps.append(
-            {
-                "step": "inference",
-                "command": "infer.py",
-                "folder": name,
-                "source_sha256": own["source_sha256"],
-                **own["inputs"],
-                **own["made_on"],
-            }
-        )
+    own = {**record, "made_on": made_on}
+    steps = _made_from(folder.name, own, whole=True)
     return [*steps, *_of_versions(record["model_versions"])]
+
+
+def _made_from(name: str, own: Mapping[str, Any], *, whole: bool = False) -> list[Step]:
+    """The step that made a folder, then those that made what it was made from.
+
+    whole : of the folder that was asked for: with its settings.
+    """
+    step: Step = {
+        "command": own.get("command", "infer.py"),
+        "folder": name,
+        "source_sha256": own["source_sha256"],
+        **({"software": own["software"], "settings": own["settings"]} if whole else {}),
+        **own["made_on"],
+    }
+    inputs = own["inputs"]
+    if "derivatives" not in inputs:
+        return [{"step": "inference", **step, **inputs}]
+    steps = [{"step": "analysis", **step, "inputs_sha256": inputs["sha256"]}]
+    for below, more in inputs["derivatives"].items():
+        steps += _made_from(below, more)
+    return steps
 
 
 def _of_versions(versions: Mapping[str, Any]) -> list[Step]:

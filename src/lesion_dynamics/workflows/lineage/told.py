@@ -50,6 +50,14 @@ def _scan(step: Step) -> tuple[str, list[str]]:
     return head, [f"from {files}", _point(step["operating_point"])]
 
 
+def _correction(step: Step) -> tuple[str, list[str]]:
+    head = f"corrected by {step['corrected_by']} on {step['corrected_on']}"
+    return head, [
+        f"from the mask of {step['model_version']}, weights {_short(step['weights_sha256'])}",
+        *(f"for {source}" for source in step["sources"]),
+    ]
+
+
 def _outside(step: Step) -> tuple[str, list[str]]:
     return f"{step['label']}: masks of {step['tool']} {step['tool_version']}", []
 
@@ -102,11 +110,13 @@ def _where(step: Step) -> list[str]:
     git, data = step.get("git") or {}, step.get("data") or {}
     commit = git.get("commit") or _UNKNOWN
     changed = " with changes that were not committed" if git.get("modified") else ""
+    doubt = f" ({data['state']} then)" if data.get("state") in ("modified", "deleted") else ""
     machine = step.get("machine") or {}
     kind = ", ".join(f"{k} {machine[k]}" for k in ("system", "processor", "python") if k in machine)
     return [
         f"commit {commit}{changed}",
-        f"data {data.get('dvc_md5') or _UNKNOWN}",
+        # Empty: the command read no cohort, only what others had made of one.
+        "" if step.get("data") == {} else f"data {data.get('dvc_md5') or _UNKNOWN}{doubt}",
         f"machine {kind or _UNKNOWN}",
     ]
 
@@ -124,6 +134,7 @@ def _short(sha: Any) -> str:
 _SAID = {
     "file": _file,
     "scan": _scan,
+    "correction": _correction,
     "outside": _outside,
     "analysis": _analysis,
     "inference": _inference,

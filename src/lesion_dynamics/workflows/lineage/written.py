@@ -7,17 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
+from lesion_dynamics.atomic_files import hash_of_content
 from lesion_dynamics.combined_version import members_of, tta_of
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.model_version import ModelVersion
-from lesion_dynamics.records.lineage_file import (
-    LINEAGE_FILE,
-    of_model_version,
-    read_lineage,
-    write_lineage,
-)
+from lesion_dynamics.records.lineage_file import of_model_version, write_lineage
 from lesion_dynamics.records.outside_version import read_outside_version
+from lesion_dynamics.workflows.lineage.derived import Sources
 
 INFERENCE_SOURCE = (
     "cohort", "imaging", "lesions", "preprocessing", "quality", "records/derivatives", "segmenter",
@@ -34,12 +30,14 @@ def write_inference_lineage(
     *,
     input_hashes: Mapping[str, Any],
     settings: Mapping[str, Any],
+    cohort_root: Path | None = None,
+    threads: int = 1,
     sidecars: Iterable[Path] = (),
 ) -> None:
     """``lineage.json`` of a derivatives folder; of an ensemble with all its members.
 
     input_hashes : of every scan, as its sidecar has them; one hash over all is kept here.
-    sidecars : of the masks, which say what ran the network.
+    threads : of each process. sidecars : of the masks, which say what ran the network.
     """
     write_lineage(
         folder,
@@ -55,6 +53,8 @@ def write_inference_lineage(
         },
         model_versions={one.label: of_model_version(one) for one in members_of(version)},
         outputs={FILE_NAME: folder / FILE_NAME},
+        cohort_root=cohort_root,
+        made_with={"threads_per_process": threads},
     )
 
 
@@ -76,33 +76,26 @@ def write_analysis_lineage(
     inputs: Mapping[str, str],
     settings: Mapping[str, Any],
     outputs: Mapping[str, Path],
+    cohort_root: Path | None = None,
 ) -> None:
     """``lineage.json`` of a results folder: with that of every folder of measurements in it.
 
     measurements : path of each table, by the name it has in ``inputs``.
     """
-    versions: dict[str, Any] = {}
-    made: dict[str, Any] = {}
+    found = Sources()
     for name, path in measurements.items():
-        said = read_lineage(path.parent) if path.name == FILE_NAME else None
-        if said is not None:
-            versions |= said["record"]["model_versions"]
-            made[name] = {
-                "lineage_sha256": hash_of_file(path.with_name(LINEAGE_FILE)),
-                "inputs": said["record"]["inputs"],
-                "source_sha256": said["record"]["source_sha256"],
-                "made_on": said["made_on"],
-            }
-            continue
-        outside = read_outside_version(path.parent)
-        if outside is not None:
-            versions[outside.label] = {"tool": outside.tool, "tool_version": outside.tool_version}
+        if path.name == FILE_NAME:
+            found.add(name, path.parent)
+        elif (outside := read_outside_version(path.parent)) is not None:
+            tool = {"tool": outside.tool, "tool_version": outside.tool_version}
+            found.model_versions[outside.label] = tool
     write_lineage(
         folder,
         command="analyze.py",
         source=ANALYSIS_SOURCE,
-        inputs={"sha256": dict(inputs), "derivatives": made},
+        inputs={"sha256": dict(inputs), "derivatives": found.made},
         settings=settings,
-        model_versions=versions,
+        model_versions=found.model_versions,
         outputs=outputs,
+        cohort_root=cohort_root,
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.lesions.measurement import measure
@@ -29,6 +30,7 @@ from lesion_dynamics.longitudinal.measurements import (
 from lesion_dynamics.settings.measuring import MeasureMasksSettings
 from lesion_dynamics.settings.operating_point import Connectivity
 from lesion_dynamics.settings.outside_masks import MaskRule
+from lesion_dynamics.workflows.lineage.derived import write_derived_lineage
 from lesion_dynamics.workflows.measuring.stored_scans import StoredScan, failed_rows, stored_scans
 from lesion_dynamics.workflows.outside_masks import lesion_voxels
 from lesion_dynamics.workflows.processes import cores
@@ -85,6 +87,16 @@ def measure_masks(settings: MeasureMasksSettings) -> MeasuredMasks:
     own = settings.masks / FILE_NAME
     before = own.read_bytes() if own.is_file() else None
     write_measurements(settings.output, frame)
+    write_derived_lineage(
+        settings.output.parent,
+        command="measure-masks",
+        source=("imaging", "lesions", "workflows/measuring"),
+        outputs=[settings.output],
+        settings=settings,
+        made_from=[settings.masks],
+        inputs={"masks": hash_of_content([[*s.key, hash_of_file(s.mask)] for s in scans])},
+        file=f"lineage_{settings.output.stem}.json",
+    )
     same = None if before is None else settings.output.read_bytes() == before
     result = MeasuredMasks(settings.output, len(scans) - len(failures), failures, same)
     _report(result)

@@ -33,6 +33,7 @@ from lesion_dynamics.records.derivatives import ScanOutputs, finished_row, write
 from lesion_dynamics.settings.measuring import RethresholdSettings
 from lesion_dynamics.settings.operating_point import OperatingPoint
 from lesion_dynamics.source_hash import hash_of_source
+from lesion_dynamics.workflows.lineage.derived import write_derived_lineage
 from lesion_dynamics.workflows.measuring.stored_scans import StoredScan, failed_rows, stored_scans
 from lesion_dynamics.workflows.processes import cores
 
@@ -81,6 +82,7 @@ def rethreshold(settings: RethresholdSettings) -> Rethresholded:
         found = list(pool.map(partial(_rethreshold_scan, plan=plan), scans))
         rows = {scan.key: row for scan, (row, _) in zip(scans, found, strict=True)}
         _write_tables(plan, rows, source, scans[0].sidecar)
+        _write_lineage(plan, settings)
     failed = sum(row["status"] == FAILED for row in rows.values())
     kept = sum(was_there for _, was_there in found)
     result = Rethresholded(plan.label, plan.folder, len(rows) - kept - failed, kept, failed)
@@ -89,6 +91,17 @@ def rethreshold(settings: RethresholdSettings) -> Rethresholded:
         result.label, result.done, result.kept, result.failed, plan.folder / FILE_NAME,
     )  # fmt: skip
     return result
+
+
+def _write_lineage(plan: _Plan, settings: RethresholdSettings) -> None:
+    write_derived_lineage(
+        plan.folder,
+        command="rethreshold",
+        source=_SOURCE,
+        outputs=[plan.folder / name for name in (FILE_NAME, ALTERNATIVES_FILE)],
+        settings=settings,
+        made_from=[settings.derivatives],
+    )
 
 
 def _plan(first: StoredScan, settings: RethresholdSettings) -> _Plan:

@@ -24,6 +24,7 @@ from lesion_dynamics.longitudinal.tidy_tables import write_table
 from lesion_dynamics.model_version import folder_name_of
 from lesion_dynamics.report.text_table import text_table
 from lesion_dynamics.settings.releases import ParitySettings
+from lesion_dynamics.workflows.lineage.derived import write_derived_lineage
 
 _LOG = logging.getLogger(__name__)
 _SIDECARS = "sub-*/ses-*/anat/*_label-L_mask.json"
@@ -87,6 +88,14 @@ def run(settings: ParitySettings) -> Parity:
             "scans_left_out": dict(found.left_out),
             "verdict": found.verdict,
         },
+    )
+    write_derived_lineage(
+        settings.output,
+        command="parity",
+        source=("imaging", "lesions", "workflows/releases/parity"),
+        outputs=[settings.output / name for name in ("parity.tsv", "parity.json")],
+        settings=settings,
+        made_from=[_folder(one, settings) for one in (settings.first, settings.second)],
     )
     for line in parity_text(found).splitlines():
         _LOG.info("%s", line)

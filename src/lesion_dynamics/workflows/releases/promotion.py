@@ -8,26 +8,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from lesion_dynamics.errors import ModelVersionError, UserError
-from lesion_dynamics.longitudinal.release_gates import (
-    Evidence,
-    Gate,
-    gates,
-    not_the_same_scans,
-    refused_gates,
-)
-from lesion_dynamics.longitudinal.repeatability import REPEATABILITY_FILE, read_repeatability
+from lesion_dynamics.longitudinal.release_gates import Gate, gates, refused_gates
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.records.promotion_log import Entry, PromotionLog
 from lesion_dynamics.records.registry import champion_number, is_registered, resolve, set_champion
 from lesion_dynamics.records.store import Store, open_store
 from lesion_dynamics.report.text_table import text_table
 from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
+from lesion_dynamics.workflows.releases.evidence import Weighed, study_tables, weigh
 
 _LOG = logging.getLogger(__name__)
 _NAMES = {
@@ -41,12 +32,13 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Assessment:
-    """A candidate before the gates; champion: the one of that moment."""
+    """A candidate before the gates; champion: the one of that moment; weighed: their figures."""
 
     candidate: ModelVersion
     champion: ModelVersion | None
     table: tuple[Gate, ...]
     refused: tuple[Gate, ...]
+    weighed: Weighed | None = None
 
 
 def promote(settings: PromoteSettings) -> Entry:
@@ -83,12 +75,11 @@ def assess(settings: PromoteSettings) -> Assessment:
             where=candidate.label,
             remedy="Name another model version.",
         )
-    verdicts, changes = _study(settings.results)
-    evidence = [_evidence(version, changes) for version in (candidate, champion)]
-    table = gates(evidence[0], evidence[1], verdicts, settings.promotion)
-    return Assessment(
-        candidate, champion, tuple(table), tuple(refused_gates(table, settings.promotion))
-    )
+    verdicts, changes = study_tables(settings.results)
+    weighed = weigh(candidate, champion, changes, settings)
+    table = gates(weighed.candidate, weighed.champion, verdicts, settings.promotion)
+    refused = tuple(refused_gates(table, settings.promotion))
+    return Assessment(candidate, champion, tuple(table), refused, weighed)
 
 
 def commit(assessment: Assessment, settings: PromoteSettings) -> Entry:
@@ -115,6 +106,7 @@ def commit(assessment: Assessment, settings: PromoteSettings) -> Entry:
                 "to_weights_sha256": candidate.manifest.weights_sha256,
                 "forced": bool(assessment.refused),
                 "gates": [_as_json(gate) for gate in assessment.table],
+                "measured_again": _measured_again(assessment),
             }
         )
         _move(store, log, entry, candidate.number)
@@ -194,33 +186,6 @@ def gate_table(assessment: Assessment) -> str:
     return text_table(columns, rows, words=(0, 4, 5))
 
 
-def _study(results: Path) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
-    """Verdicts and changes of the study, where there is one."""
-    found = []
-    for name in ("verdicts.tsv", "change_per_participant.tsv"):
-        path = results / name
-        table = pd.read_csv(path, sep="\t", na_values="n/a") if path.is_file() else None
-        found.append(table)
-    return found[0], found[1]
-
-
-def _evidence(version: ModelVersion, changes: pd.DataFrame | None) -> Evidence:
-    record = version.weights.with_name(REPEATABILITY_FILE)
-    column = "smallest_detectable_change_mm3"
-    detectable: dict[str, float] = {}
-    if changes is not None and column in changes:
-        own = changes[changes["model_version"] == version.label].dropna(subset=[column])
-        for diagnosis, values in own.groupby("diagnosis")[column]:
-            detectable[str(diagnosis)] = float(values.median())
-    return Evidence(
-        version.label,
-        version.manifest.validation,
-        version.manifest.operating_point.minimum_lesion_volume_mm3,
-        read_repeatability(record) if record.is_file() else None,
-        detectable,
-    )
-
-
 def _refusal(assessment: Assessment) -> ModelVersionError:
     champion = assessment.champion
     assert champion is not None, "without a champion no gate is refused"
@@ -228,12 +193,11 @@ def _refusal(assessment: Assessment) -> ModelVersionError:
     named = f"{_NAMES[first.name]}, {first.diagnosis}: {first.outcome}"
     if first.note:
         named += f" ({first.note})"
-    differ = not_the_same_scans(_evidence(sides[0], None), _evidence(sides[1], None))
     remedy = "Improve the candidate"
-    if differ is not None:
+    if assessment.weighed is not None and assessment.weighed.unavailable:
         remedy = (
-            "Train both with the same cohort, validation_fraction and split_seed, so that they are"
-            " validated on the same scans"
+            "Name the folders of the candidate's validation scans (validation.root=..."
+            " validation.reference_masks=...), so that the champion is measured on them"
         )
     elif first.name == "study_verdict":
         remedy = "Run infer.py with both versions, then analyze.py"
@@ -254,6 +218,11 @@ def _move(store: Store, log: PromotionLog, entry: Entry, number: int) -> None:
         undone = {"from": entry["to"], "to": entry["from"], "forced": False, "gates": []}
         log.append({**_entry("withdraw", entry["who"], why), **undone})
         raise
+
+
+def _measured_again(assessment: Assessment) -> list[dict[str, Any]]:
+    weighed = assessment.weighed
+    return [] if weighed is None else [dict(one) for one in weighed.measured_again]
 
 
 def _entry(action: str, who: str | None, reason: str) -> dict[str, Any]:

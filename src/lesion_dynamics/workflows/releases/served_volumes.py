@@ -47,7 +47,8 @@ class ServedVolumes:
             for place, row in enumerate(paths.to_dict("records"), start=1)
         ]
         table = pd.DataFrame(rows, columns=[*OUTPUT_COLUMNS])
-        return table.astype({"lesion_volume_mm3": "float64", "lesion_count": "Int64"})
+        # Not NaN: over the wire an absent volume is null, which every reader of JSON knows.
+        return table.astype({"lesion_volume_mm3": "Float64", "lesion_count": "Int64"})
 
     def _volume(self, scan: Scan, before: Prepared) -> dict[str, Any]:
         try:
@@ -59,7 +60,7 @@ class ServedVolumes:
             return self._measured(scan, before)
         except UserError as error:
             return {
-                "lesion_volume_mm3": float("nan"),
+                "lesion_volume_mm3": pd.NA,
                 "lesion_count": pd.NA,
                 "status": FAILED,
                 "reason": str(error),

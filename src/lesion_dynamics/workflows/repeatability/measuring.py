@@ -24,6 +24,7 @@ from lesion_dynamics.records.outside_version import refuse_outside_folder
 from lesion_dynamics.records.repeatability_record import keep_with_version
 from lesion_dynamics.settings.repeatability import RepeatabilitySettings
 from lesion_dynamics.source_hash import hash_of_source
+from lesion_dynamics.workflows.lineage.derived import write_derived_lineage
 from lesion_dynamics.workflows.repeatability.outputs import (
     Repeated,
     write_repeatability,
@@ -82,6 +83,16 @@ def run(settings: RepeatabilitySettings) -> RepeatabilityResult:
         repeated, done, kept = _perturb(settings, version, folder)
     table, files = write_repeatability(folder, repeated, version=version, settings=settings)
     keep_with_version(version, files, settings.tracking)
+    write_derived_lineage(
+        folder,
+        command="repeatability",
+        source=_SOURCE,
+        outputs=files,
+        settings=settings,
+        versions=[version],
+        cohort_root=settings.cohort.root,
+        file="lineage_repeatability.json",
+    )
     for failure in repeated.failures:
         _LOG.warning("failed: %s", failure)
     return RepeatabilityResult(folder, done, kept, repeated.failures, table)

@@ -16,6 +16,7 @@ from lesion_dynamics.report.scan_pages.index_page import index_page
 from lesion_dynamics.report.scan_pages.participant_page import VIEWER_FILE, problem_page
 from lesion_dynamics.report.scan_pages.text import asset_bytes
 from lesion_dynamics.settings.scan_pages import ScanPagesSettings
+from lesion_dynamics.workflows.lineage.derived import every_file, write_derived_lineage
 from lesion_dynamics.workflows.processes import in_processes
 from lesion_dynamics.workflows.scan_pages.tasks import (
     ParticipantTask,
@@ -79,6 +80,15 @@ def run(settings: ScanPagesSettings) -> ScanPages:
     labels = [one.label for one in versions]
     write_text(folder / INDEX, index_page(entries, cohort=settings.cohort.name, versions=labels))
     _remove_stale(folder, {one.participant_id for one in tasks})
+    write_derived_lineage(
+        folder,
+        command="scan-pages",
+        source=("report/scan_pages", "workflows/scan_pages", "imaging"),
+        outputs=every_file(folder),
+        settings=settings,
+        made_from=[settings.derivatives, *settings.compare],
+        cohort_root=settings.cohort.root,
+    )
     for reason in failed:
         _LOG.warning("no page: %s", reason)
     made = len(entries) - kept - len(failed)

@@ -15,6 +15,7 @@ from lesion_dynamics.report.html.results import Results, page_name, read_results
 from lesion_dynamics.report.html.study_page import study_page
 from lesion_dynamics.settings.study_report import ReportSettings
 from lesion_dynamics.workflows.analysis_inputs import measurement_files
+from lesion_dynamics.workflows.lineage.derived import every_file, write_derived_lineage
 from lesion_dynamics.workflows.study_report.version_files import (
     SCAN_PAGES,
     facts_of_versions,
@@ -95,6 +96,13 @@ def write_pages(
         write_text(written[name], page)
     written[COMPARISON] = folder / COMPARISON
     write_text(written[COMPARISON], comparison_page(results, scan_pages=links))
+    write_derived_lineage(
+        folder,
+        command="report",
+        source=("report/html", "workflows/study_report"),
+        outputs=every_file(folder),
+        made_from=[results.folder],
+    )
     return written
 
 

@@ -1,0 +1,1 @@
+"""A release made again from its lineage, in a new clone."""
