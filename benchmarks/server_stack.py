@@ -3,12 +3,16 @@
 python benchmarks/server_stack.py (make test-server). Starts the real PostgreSQL (Debian's package
 ``postgresql``), an S3-speaking server (moto) and ``mlflow server`` on both, each with a password
 made up for the occasion; trains on the small phantom, segments, analyses, then lets four processes
-write at once; checks what arrived, by SQL and by S3; and stops everything. Exits with 0 and the
-reason where PostgreSQL is missing, with 1 if anything is not as it should be.
+write at once; checks what arrived, by SQL and by S3. Then trainings end in every way there is, and
+the server must know how; and several machines register and promote at the same moment
+(`server_races`). Stops everything. Exits with 0 and the reason where PostgreSQL is missing, with 1
+if anything is not as it should be.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import logging
 import multiprocessing
 import os
@@ -18,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -25,7 +30,9 @@ from pathlib import Path
 
 import boto3
 import psycopg2
+from final_states import RIGHT_STATES, final_states
 from kill_training import ROOT, SETTINGS
+from server_races import races
 from tracking_server import TrackingServer, free_port, wait_for
 
 from lesion_dynamics.phantom.generate import generate
@@ -182,6 +189,9 @@ def faults(place: Path, database: str, s3: str, runs: list[str | None]) -> list[
 
 def main() -> int:
     """Start, run, check, stop."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, help="write what was seen to this JSON file")
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end with it
     programs = postgres_programs()
@@ -189,6 +199,7 @@ def main() -> int:
         logger.info("skipped: PostgreSQL is not installed (apt-get install postgresql)")
         return 0
     password = secrets.token_urlsafe(16)
+    timed = Stopwatch()
     os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
                    "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
     with tempfile.TemporaryDirectory() as temporary:
@@ -205,14 +216,40 @@ def main() -> int:
             )  # fmt: skip
             try:
                 server.start()
-                logger.info("PostgreSQL, S3 and MLflow answer")
+                timed("data, PostgreSQL, S3 and MLflow")
                 loop(place, server.uri)
                 runs = four_writers(place, server.uri)
                 found = faults(place, database, s3, runs)
+                timed("train, infer, analyze, four writers")
+                states = final_states(place, server.uri, database)
+                found += [] if states == RIGHT_STATES else [f"ended, and recorded: {states}"]
+                timed("trainings that end in every way")
+                raced, seen = races(place / "races", server.uri, rounds=3)
+                found += raced
+                timed("machines at the same moment")
             finally:
                 server.kill()
-    logger.info("train, infer, analyze, %d writers: %s", WRITERS, found or "all as it should be")
+    logger.info("final states: %s; at once: %s", states, seen)
+    logger.info("%s", found or "all as it should be")
+    if given.results is not None:
+        said = {"faults": found, "final_states": states, "at_once": seen, "seconds": timed.seconds}
+        given.results.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     return 1 if found else 0
+
+
+class Stopwatch:
+    """Seconds of each part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, int] = {}
+        self._last = time.monotonic()
+
+    def __call__(self, part: str) -> None:
+        """``part`` has ended now."""
+        now = time.monotonic()
+        self.seconds[part] = round(now - self._last)
+        self._last = now
+        logger.info("%s: %d s", part, self.seconds[part])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -10,20 +9,17 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lesion_dynamics.records.spool.delivery import Delivery
 from lesion_dynamics.records.spool.journal import END, Journal
-from lesion_dynamics.records.spool.owner import Owner
 from lesion_dynamics.records.spool.pending import (
     Delivered,
     deliver_pending,
     journals,
     target_of,
-    without_password,
 )
 from lesion_dynamics.records.spooled_run import SpooledRun
 from lesion_dynamics.records.store import Store, connect, open_store
@@ -285,32 +281,6 @@ def test_a_run_in_the_hands_of_its_process_is_left_to_it(
     assert run.run_id is not None
     assert store.client.get_run(run.run_id).info.status == "KILLED"
     assert deliver_pending(tracking, store).in_use == 0
-
-
-def test_whose_process_is_dead() -> None:
-    here = Owner.here()
-    assert not here.is_dead()
-    assert Owner(here.machine, here.pid, here.started - 60).is_dead()  # the number was given anew
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    started = psutil.Process(gone.pid).create_time()
-    gone.wait()
-    assert Owner(here.machine, gone.pid, started).is_dead()
-    assert not Owner("another machine", gone.pid, started).is_dead()
-    assert Owner.of(json.loads(json.dumps(here.as_json()))) == here
-
-
-@pytest.mark.parametrize(
-    ("address", "written"),
-    [
-        (None, None),
-        ("http://host:5000", "http://host:5000"),
-        ("https://user:secret@host:5000/a", "https://host:5000/a"),
-        ("postgresql://u:p%40ss@host/db", "postgresql://host/db"),
-        ("postgresql://host/db?user=u&password=secret", "postgresql://host/db"),
-    ],
-)
-def test_no_password_stands_in_the_spool(address: str | None, written: str | None) -> None:
-    assert without_password(address) == written
 
 
 def test_a_full_disk_costs_a_warning_not_the_training(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import composed
 
 from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.model_version import Manifest, ModelVersion
-from lesion_dynamics.records.store import open_store
+from lesion_dynamics.records.spool.pending import deliver_pending
+from lesion_dynamics.records.spooled_run import SpooledRun
+from lesion_dynamics.records.store import Store, connect, open_store
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.workflows.search import objective_of, run
+from lesion_dynamics.workflows.training_version import await_number
 
 pytest.importorskip("optuna")
 
@@ -29,45 +34,82 @@ def settings(folder: Path, **changes: object) -> SearchSettings:
     return validated(SearchSettings, values | changes)
 
 
-def version(dice: float, f1: float | None = None) -> ModelVersion:
+def version(dice: float, f1: float | None = None, folder: Path = Path()) -> ModelVersion:
     manifest = Manifest.model_construct(
         validation={"all": {"mean_dice": dice, "mean_lesion_f1": f1}}, name="m"
     )
-    return ModelVersion("m", 1, manifest, Path("nowhere"))
+    return ModelVersion("m", 1, manifest, folder / "weights")
 
 
 class Trainings:
-    """Best at a learning rate of 0.01 with the blob loss."""
+    """Best at a learning rate of 0.01 with the blob loss; every one is a run of ``tracking``."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, tracking: TrackingSettings | None = None) -> None:
+        self.folder, self.tracking = folder, tracking
         self.seen: list[dict[str, str]] = []
 
     def __call__(self, overrides: Sequence[str]) -> ModelVersion:
         given = dict(one.split("=", 1) for one in overrides)
         self.seen.append(given)
+        if self.tracking is not None:
+            run = SpooledRun.start(self.tracking, name="training", tags={})
+            await_number(self.folder, name="m", run=run.reference)
+            run.finish()
+            run.close()
         away = abs(float(given["optimiser.learning_rate"]) - 0.01)
-        return version(max(0.0, 1.0 - away) - (given["loss"] != "blob") * 0.5, 0.0)
+        return version(max(0.0, 1.0 - away) - (given["loss"] != "blob") * 0.5, 0.0, self.folder)
 
 
 def test_the_search_stays_in_its_space_and_returns_the_best_training(tmp_path: Path) -> None:
-    trainings = Trainings()
+    trainings = Trainings(tmp_path, settings(tmp_path).tracking)
     found = run(settings(tmp_path, trials=8, overrides=["seed=3"]), trainings)
     assert len(trainings.seen) == 8
     assert all(1e-4 <= float(one["optimiser.learning_rate"]) <= 1 for one in trainings.seen)
     assert {one["patch.batch"] for one in trainings.seen} <= {"1", "2", "3", "4"}
     assert all(one["seed"] == "3" and one["parent_run"] for one in trainings.seen)
-    best = max(objective_of(Trainings()([f"{k}={v}" for k, v in one.items()]), "score")
+    best = max(objective_of(Trainings(tmp_path)([f"{k}={v}" for k, v in one.items()]), "score")
                for one in trainings.seen)  # fmt: skip
     assert found["value"] == pytest.approx(best)
     assert "loss=blob" in found["overrides"]
     store = open_store(settings(tmp_path).tracking)
-    (parent,) = store.client.search_runs([store.experiment_id])
-    assert parent.info.run_id == trainings.seen[0]["parent_run"]
-    assert parent.data.metrics["score"] == pytest.approx(best)
+    check_recorded(store, trainings, found)
+
+
+def check_recorded(store: Store, trainings: Trainings, found: Mapping[str, Any]) -> None:
+    """A run of the search with its best trial, and every trial under it with its settings."""
+    runs = store.client.search_runs([store.experiment_id])
+    (parent,) = (run for run in runs if run.info.run_name == "search learning-rate-and-loss")
+    assert "spool-" + parent.data.tags["spool_id"] == trainings.seen[0]["parent_run"]
+    assert parent.data.metrics["score"] == pytest.approx(found["value"])
+    assert parent.info.status == "FINISHED"
+    assert [item.path for item in store.client.list_artifacts(parent.info.run_id)] == ["best.json"]
+    under = [
+        dict(one.split("=") for one in json.loads(run.data.tags["sweep_overrides"]))
+        for run in runs
+        if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+    ]
+    own = ("optimiser.learning_rate", "loss", "patch.batch")
+    wanted = [{name: one[name] for name in own} for one in trainings.seen]
+    assert sorted(map(str, under)) == sorted(str({n: o[n] for n in sorted(o)}) for o in wanted)
+
+
+def test_a_search_without_a_server_is_delivered_later_whole(tmp_path: Path) -> None:
+    """The store stands in for the server once it answers: only the journal's target says which."""
+    here = settings(tmp_path).tracking
+    away = here.model_copy(
+        update={"uri": "http://127.0.0.1:9", "wait_at_end_seconds": 0, "folder": tmp_path / "away"}
+    )
+    trainings = Trainings(tmp_path, away)
+    own = settings(tmp_path, trials=3).model_copy(update={"tracking": away})
+    found = run(own, trainings)
+    store = connect(here)
+    assert deliver_pending(away, store).runs == 4
+    check_recorded(store, trainings, found)
 
 
 def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    first, second = Trainings(), Trainings()
+    first, second = Trainings(tmp_path), Trainings(tmp_path)
+    await_number(tmp_path, name="m", run="0" * 32)
     run(settings(tmp_path, trials=3), first)
     run(settings(tmp_path, trials=5), second)
     assert (len(first.seen), len(second.seen)) == (3, 2)

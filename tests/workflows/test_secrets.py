@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import platform
 import shutil
@@ -14,12 +15,16 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 from tests.conftest import Workplace, composed
+from tests.workflows.stand_in_sweep import DICE, Sweep
 
+from lesion_dynamics.records.spool.pending import deliver_pending
 from lesion_dynamics.records.spooled_run import SpooledRun
+from lesion_dynamics.records.store import connect
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
-from lesion_dynamics.workflows import analysis, inference, training
+from lesion_dynamics.workflows import analysis, command, inference, training
+from lesion_dynamics.workflows.sweep import PARENT_VARIABLE
 
 MARK = "Q7xMARK"
 """Every planted string begins with it."""
@@ -141,3 +146,40 @@ def test_the_password_of_an_address_stays_in_it(
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == MARK
     assert MARK not in caplog.text
     assert not found_in(tmp_path)
+
+
+def test_a_sweep_keeps_no_password_of_an_address(
+    tmp_path: Path,
+    empty_database: bytes,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The spool, the tables, Hydra's own files, the log, and what the store gets later."""
+    caplog.set_level("DEBUG")
+    for name in (*VARIABLES, "MLFLOW_TRACKING_USERNAME", PARENT_VARIABLE):
+        monkeypatch.setenv(name, f"{MARK}{name}")  # all are restored after the test
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        del os.environ[name]
+    address = f"http://anna:{MARK}@127.0.0.1:9"
+    away = TrackingSettings(
+        folder=tmp_path / "tracking", uri=address, experiment="test", wait_at_end_seconds=0
+    )
+    sweep = Sweep(tmp_path, away, f"tracking.uri={address}")
+
+    def announced() -> None:  # as Hydra does
+        logging.getLogger("hydra").info("#0 : seed=1 tracking.uri=%s", address)
+
+    command.run_command(announced, TrackingSettings)
+    assert "#0 : seed=1 tracking.uri=http://127.0.0.1:9" in caplog.text
+    sweep.all_of_it()
+    made = {path.name for path in (tmp_path / "runs/sweeps").rglob("*")}
+    assert {"trainings.tsv", "comparison.tsv", "comparison.png"} <= made
+    assert (tmp_path / "tracking/spool").is_dir()
+    assert not found_in(tmp_path)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/mlflow.db").write_bytes(empty_database)
+    store = connect(TrackingSettings(folder=tmp_path / "store", experiment="test"))
+    assert deliver_pending(away, store).runs == 1 + len(DICE)
+    assert len(store.client.search_runs([store.experiment_id])) == 1 + len(DICE)
+    assert not found_in(tmp_path)
+    assert MARK not in caplog.text

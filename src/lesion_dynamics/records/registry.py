@@ -56,10 +56,7 @@ def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
 
 def _number_in_registry(store: Store, manifest: Manifest, *, run_id: str, folder: Path) -> int:
     client = store.client
-    try:
-        client.get_registered_model(manifest.name)
-    except MlflowException:
-        client.create_registered_model(manifest.name)
+    take_name(store, manifest.name)
     known = [
         version
         for version in client.search_model_versions(f"name='{manifest.name}'")
@@ -81,20 +78,64 @@ def _number_in_registry(store: Store, manifest: Manifest, *, run_id: str, folder
             },
         )
         number = int(created.version)
-    client.set_registered_model_alias(manifest.name, NEWEST_ALIAS, str(number))
+    _point_to_newest(store, manifest.name)
     return number
+
+
+def take_name(store: Store, name: str) -> bool:
+    """Make the registered name; whether it was made here, or was there already."""
+    try:
+        store.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return False
+    return True
+
+
+def _point_to_newest(store: Store, name: str) -> None:
+    """Let `NEWEST_ALIAS` stand for the highest number.
+
+    Whoever sets it looks again afterwards: of several that register at once, the last one to set
+    the alias has seen all of them.
+    """
+    pointed = None
+    while (newest := max(_ours(store, name), default=None)) not in (None, pointed):
+        store.client.set_registered_model_alias(name, NEWEST_ALIAS, str(newest))
+        pointed = newest
+
+
+def _ours(store: Store, name: str) -> list[int]:
+    return [int(v.version) for v in _versions(store, name) if "weights_sha256" in v.tags]
+
+
+def register_once(store: Store, *, run_id: str, folder: Path) -> int:
+    """Register the files in ``folder``; where they are registered already, under that number.
+
+    Two machines can ask a server at the same moment, and both find nothing. Numbers are given once:
+    whoever then sees a lower one of the same files takes its own back.
+    """
+    version = register(store, run_id=run_id, folder=folder)
+    first = min(_same(store, folder), default=version.number)
+    if first < version.number:
+        store.client.delete_model_version(version.name, str(version.number))
+        _point_to_newest(store, version.name)
+    return first
 
 
 def find_same(store: Store, folder: Path) -> int | None:
     """The newest number under which the very files in ``folder`` are registered already."""
+    return max(_same(store, folder), default=None)
+
+
+def _same(store: Store, folder: Path) -> list[int]:
     manifest = load_manifest(folder)
     same = {
         "weights_sha256": manifest.weights_sha256,
         "manifest_sha256": hash_of_file(folder / MANIFEST_FILE),
     }
-    versions = store.client.search_model_versions(f"name='{manifest.name}'")
-    found = [int(v.version) for v in versions if same.items() <= dict(v.tags).items()]
-    return max(found, default=None)
+    versions = _versions(store, manifest.name)
+    return [int(v.version) for v in versions if same.items() <= dict(v.tags).items()]
 
 
 def champion_number(store: Store, name: str) -> int | None:
@@ -111,11 +152,16 @@ def champion_number(store: Store, name: str) -> int | None:
         ) from error
 
 
-def set_champion(store: Store, name: str, number: int) -> None:
-    """Let `CHAMPION_ALIAS` stand for ``number``; `workflows.releases.promotion` records it."""
+def set_champion(store: Store, name: str, number: int | None) -> None:
+    """Let `CHAMPION_ALIAS` stand for ``number``, or for nothing; `records.champion` says when."""
     try:
-        store.client.set_registered_model_alias(name, CHAMPION_ALIAS, str(number))
+        if number is None:
+            store.client.delete_registered_model_alias(name, CHAMPION_ALIAS)
+        else:
+            store.client.set_registered_model_alias(name, CHAMPION_ALIAS, str(number))
     except MlflowException as error:
+        if champion_number(store, name) == number:
+            return  # two that set it at the same moment break each other; it is set
         raise OutputError(
             f"the registry does not set the alias ({str(error).splitlines()[0][:120]})",
             where=name,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +18,19 @@ from lesion_dynamics.model_version import (
 from lesion_dynamics.records.store import Store
 from lesion_dynamics.records.training_run import TrainingRun
 
+_LOG = logging.getLogger(__name__)
 SHIPPED_NAME: Final = "lesion-baseline"
 SHIPPED_FOLDER: Final = Path(__file__).resolve().parents[1] / "baseline"
+_PATIENCE_SECONDS = 60.0
+"""How long another machine that registers it is waited for; then it is taken for dead."""
+_PAUSE_SECONDS = 0.5
 
 
 def register_shipped(store: Store) -> int:
     """Register the shipped weights in ``store``; the number that they have there.
+
+    Of several machines that ask a fresh server at once one registers them: the one that makes the
+    registered name, which a registry lets only one do. The others wait for its version.
 
     Raises
     ------
@@ -29,9 +38,17 @@ def register_shipped(store: Store) -> int:
     OutputError : the registry does not take it.
     """
     # Not at the top: the registry resolves names with this module.
-    from lesion_dynamics.records.registry import register
+    from lesion_dynamics.records.registry import find_same, register_once, take_name
 
     manifest = load_manifest(SHIPPED_FOLDER)
+    if not take_name(store, SHIPPED_NAME):
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < until:
+            number = find_same(store, SHIPPED_FOLDER)
+            if number is not None:
+                return number
+            time.sleep(_PAUSE_SECONDS)
+        _LOG.info("%s has a name in the registry and no version: registered here", SHIPPED_NAME)
     tags = {"shipped": "true", "weights_sha256": manifest.weights_sha256}
     tracked = TrainingRun.start(store, name=f"{SHIPPED_NAME}, as shipped", tags=tags)
     try:
@@ -40,9 +57,9 @@ def register_shipped(store: Store) -> int:
         with tempfile.TemporaryDirectory() as folder:
             for name in (WEIGHTS_FILE, MANIFEST_FILE, MODEL_CARD_FILE):
                 shutil.copyfile(SHIPPED_FOLDER / name, Path(folder) / name)
-            version = register(store, run_id=tracked.run_id, folder=Path(folder))
+            number = register_once(store, run_id=tracked.run_id, folder=Path(folder))
     except BaseException:
         tracked.fail()
         raise
     tracked.finish()
-    return version.number
+    return number

@@ -20,8 +20,9 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
-from lesion_dynamics.atomic_files import require_writable_folder
+from lesion_dynamics.atomic_files import hash_of_content, require_writable_folder
 from lesion_dynamics.errors import OutputError
+from lesion_dynamics.records.spool.delivery import SPOOLED
 from lesion_dynamics.records.spool.journal import END, Journal
 from lesion_dynamics.records.spool.pending import spool_folder, target_of
 from lesion_dynamics.records.spool.sender import Sender
@@ -56,10 +57,12 @@ class SpooledRun:
         name: str,
         tags: Mapping[str, str],
         spool_id: str | None = None,
+        known_by: Mapping[str, str] | None = None,
     ) -> SpooledRun:
         """A new run.
 
         spool_id : of `new_spool_id`, where it is to be written down before the run begins.
+        known_by : tags; a run that the store has with them is gone on with.
 
         Raises
         ------
@@ -69,7 +72,11 @@ class SpooledRun:
         if settings.uri is None:
             connect(settings)  # a store of one's own that cannot be opened is the user's to mend
         journal = Journal(spool_folder(settings) / (spool_id or new_spool_id()))
-        journal.open(_header(settings, name, tags))
+        header = _header(settings, name, tags)
+        if known_by is not None:
+            header |= {"known_by": dict(known_by), "adopted": True}
+        journal.remove()  # of a run that was deleted in the store
+        journal.open(header)
         journal.append(END, {"status": "RUNNING", "time_ms": get_current_time_millis()})
         return cls(journal, settings)
 
@@ -95,6 +102,30 @@ class SpooledRun:
             journal.acknowledge({"offset": 0, "run_id": run_id, "number": None})
         journal.append(END, {"status": "RUNNING", "time_ms": get_current_time_millis()})
         return cls(journal, settings)
+
+    @classmethod
+    def start_or_go_on(
+        cls, settings: TrackingSettings, *, tag: str, key: str, name: str
+    ) -> SpooledRun:
+        """The run whose ``tag`` is ``key``: everybody who asks for it gets the same one.
+
+        Whether the store has such a run is seen when it answers; nobody waits for that.
+
+        Raises
+        ------
+        OutputError : the tracking folder cannot be written.
+        """
+        spool_id = hash_of_content([tag, key, target_of(settings)])[:32]
+        resumed = cls.resume(settings, spool_id=spool_id, run_id=None, name=name)
+        if resumed is not None:
+            return resumed
+        tags = {tag: key}
+        return cls.start(settings, name=name, tags=tags, spool_id=spool_id, known_by=tags)
+
+    @property
+    def reference(self) -> str:
+        """What names this run to others, before and after the store has given it an id."""
+        return SPOOLED + self.spool_id
 
     @property
     def spool_id(self) -> str:
@@ -145,6 +176,14 @@ class SpooledRun:
     def tag(self, name: str, value: str) -> None:
         """A tag of the run."""
         self._append("tag", {"name": name, "value": value})
+
+    def put_under(self, parent: str) -> None:
+        """List this run under another: the store's id of it, or its `reference`."""
+        self._append("parent", {"run": parent})
+
+    def list_run(self, child: str, tags: Mapping[str, str]) -> None:
+        """List another run, named as in `put_under`, under this one, with tags of its own."""
+        self._append("child", {"run": child, "tags": dict(tags)})
 
     def register(self, folder: Path, *, number_to: Sequence[Path]) -> int | None:
         """Register the model version in ``folder`` as soon as the store answers.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +19,10 @@ from mlflow.exceptions import MlflowException
 
 from lesion_dynamics.atomic_files import require_writable_folder
 from lesion_dynamics.errors import OutputError
-from lesion_dynamics.settings.tracking import TrackingSettings
+from lesion_dynamics.settings.tracking import TrackingSettings, without_credentials
 
 _LOCK_FILE = "initialising.lock"
 REGISTERING_LOCK_FILE = "registering.lock"
-_CREDENTIALS = re.compile(r"//[^/\s]*@")
 _LONGEST_LINE = 120
 _MLFLOW_DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -125,7 +123,7 @@ def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
 def first_line(error: BaseException) -> str:
     """What an error says, for the log: short, and without what a password may stand in."""
     lines = str(error).splitlines() or [type(error).__name__]
-    return _CREDENTIALS.sub("//", lines[0])[:_LONGEST_LINE]
+    return without_credentials(lines[0])[:_LONGEST_LINE]
 
 
 def _without_credentials(address: str) -> str:

@@ -1,4 +1,4 @@
-"""A sweep as an MLflow run, its trainings listed under it."""
+"""A sweep as an MLflow run, its trainings listed under it; no store has to answer for that."""
 
 from __future__ import annotations
 
@@ -9,59 +9,45 @@ from typing import Any
 
 import pandas as pd
 
-from lesion_dynamics.records.store import Store
-from lesion_dynamics.records.training_run import PARENT_TAG
+from lesion_dynamics.records.spooled_run import SpooledRun
+from lesion_dynamics.settings.tracking import TrackingSettings
 
 _KEY_TAG = "sweep_key"
 _OVERRIDES_TAG = "sweep_overrides"
-_MOST_TRAININGS = 1000
+_ONCE = 0
+"""The step of metrics that a sweep has once."""
 
 
-def start_or_find_sweep(store: Store, *, key: str, name: str) -> str:
+def start_or_go_on_with_sweep(tracking: TrackingSettings, *, key: str, name: str) -> SpooledRun:
     """The run of the sweep ``key``: a sweep that is started again goes on in the same run."""
-    found = store.client.search_runs([store.experiment_id], f"tags.{_KEY_TAG} = '{key}'")
-    if found:
-        run_id = str(found[0].info.run_id)
-        store.client.update_run(run_id, status="RUNNING")
-        return run_id
-    run = store.client.create_run(store.experiment_id, run_name=name, tags={_KEY_TAG: key})
-    return str(run.info.run_id)
+    return SpooledRun.start_or_go_on(tracking, tag=_KEY_TAG, key=key, name=name)
 
 
-def record_training(store: Store, run_id: str, *, parent: str, overrides: Sequence[str]) -> None:
-    """List a finished training under its sweep, with what distinguishes it."""
-    store.client.set_tag(run_id, PARENT_TAG, parent)
-    store.client.set_tag(run_id, _OVERRIDES_TAG, json.dumps(list(overrides)))
+def list_training(sweep: SpooledRun, run: str, overrides: Sequence[str]) -> None:
+    """List a finished training under its sweep, with what distinguishes it.
+
+    run : the store's id of the training's run, or its `SpooledRun.reference`.
+    """
+    sweep.list_run(run, {_OVERRIDES_TAG: json.dumps(list(overrides))})
 
 
-def trainings_of(store: Store, parent: str) -> list[tuple[list[str], str, Mapping[str, float]]]:
-    """Overrides, run id and last metrics of every recorded training of a sweep, oldest first."""
-    runs = store.client.search_runs(
-        [store.experiment_id],
-        f"tags.`{PARENT_TAG}` = '{parent}'",
-        max_results=_MOST_TRAININGS,
-        order_by=["attributes.start_time ASC"],
-    )
-    return [
-        (json.loads(run.data.tags[_OVERRIDES_TAG]), str(run.info.run_id), run.data.metrics)
-        for run in runs
-        if _OVERRIDES_TAG in run.data.tags
-    ]
-
-
-def finish_sweep(
-    store: Store, parent: str, *, comparison: pd.DataFrame, files: Sequence[Path]
+def record_comparison(
+    sweep: SpooledRun, *, comparison: pd.DataFrame, files: Sequence[Path]
 ) -> None:
-    """Log the comparison's means as metrics and its files as artifacts, and end the run."""
-    for row in comparison.to_dict("records"):
-        _log_mean(store, parent, row)
+    """The comparison's means as metrics and its files as artifacts."""
+    means = {_metric_name(row): float(row["mean"]) for row in comparison.to_dict("records")}
+    sweep.log_metrics(means, step=_ONCE)
     for path in files:
-        store.client.log_artifact(parent, str(path))
-    store.client.set_terminated(parent, "FINISHED")
+        sweep.log_file(path)
 
 
-def _log_mean(store: Store, parent: str, row: Mapping[Any, Any]) -> None:
-    if pd.notna(row["mean"]):
-        # MLflow takes few signs in a name.
-        setting = "".join(c if c.isalnum() or c in "._-/ " else "_" for c in str(row["setting"]))
-        store.client.log_metric(parent, f"{row['metric']} {setting}"[:250], float(row["mean"]))
+def record_best(sweep: SpooledRun, found: Mapping[str, Any], *, objective: str) -> None:
+    """What a search has found."""
+    sweep.log_json(dict(found), "best.json")
+    sweep.log_metrics({objective: float(found["value"] or 0.0)}, step=_ONCE)
+
+
+def _metric_name(row: Mapping[Any, Any]) -> str:
+    # MLflow takes few signs in a name.
+    setting = "".join(c if c.isalnum() or c in "._-/ " else "_" for c in str(row["setting"]))
+    return f"{row['metric']} {setting}"[:250]

@@ -21,9 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError, UserError
 from lesion_dynamics.settings.strict import Strict, allowed_keys, validated
+from lesion_dynamics.settings.tracking import without_credentials
 
 AnySettings = TypeVar("AnySettings", bound=Strict)
 EXIT_INTERRUPTED = 130
+_CUT_SHORT: list[Callable[[bool], None]] = []
 
 
 class _Refused(BaseException):
@@ -42,6 +44,11 @@ def refusals() -> Iterator[None]:
         raise _Refused(error) from error
 
 
+def when_cut_short(call: Callable[[bool], None]) -> None:
+    """Have this called if the command does not end well; with whether it was interrupted."""
+    _CUT_SHORT.append(call)
+
+
 def run_command(command: Callable[[], None], schema: type[Strict]) -> int:
     """Run a ``hydra.main`` function, whose body stands in `refusals`; return the exit status.
 
@@ -51,8 +58,11 @@ def run_command(command: Callable[[], None], schema: type[Strict]) -> int:
     # With this set Hydra hands exceptions over instead of printing a part of them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_credentials)
     try:
-        command()
+        with _cut_short_is_told():
+            command()
     except _Refused as refused:
         _say(str(refused.error))
         return EXIT_USER_ERROR
@@ -63,6 +73,25 @@ def run_command(command: Callable[[], None], schema: type[Strict]) -> int:
         _say("Interrupted. What was finished is kept; the same command goes on from there.")
         return EXIT_INTERRUPTED
     return 0
+
+
+def _without_credentials(record: logging.LogRecord) -> bool:
+    """Hydra lists the overrides of a sweep's jobs; an address among them may hold a password."""
+    said = record.getMessage()
+    if "@" in said:
+        record.msg, record.args = without_credentials(said), ()
+    return True
+
+
+@contextmanager
+def _cut_short_is_told() -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        while _CUT_SHORT:
+            _CUT_SHORT.pop()(isinstance(error, KeyboardInterrupt))
+        raise
+    _CUT_SHORT.clear()
 
 
 def typed(configuration: DictConfig, schema: type[AnySettings]) -> AnySettings:

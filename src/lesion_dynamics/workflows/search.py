@@ -15,9 +15,12 @@ from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.search import Dimension, SearchSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.workflows.training_version import run_reference
 
 if TYPE_CHECKING:
     import optuna
+
+    from lesion_dynamics.records.spooled_run import SpooledRun
 
 _LOG = logging.getLogger(__name__)
 Train = Callable[[Sequence[str]], ModelVersion]
@@ -36,19 +39,41 @@ def run(settings: SearchSettings, train: Train) -> Mapping[str, Any]:
     UserError : as ``train.py`` raises them, for the first trial concerned.
     """
     engine = _engine()
-    from lesion_dynamics.records.store import open_store
-    from lesion_dynamics.records.sweep_run import start_or_find_sweep
+    from lesion_dynamics.records.sweep_run import record_best, start_or_go_on_with_sweep
 
-    store = open_store(settings.tracking)
     key = hash_of_content([settings.name, settings.model_dump(mode="json", include={"space"})])
-    parent = start_or_find_sweep(store, key=key, name=f"search {settings.name}")
+    sweep = start_or_go_on_with_sweep(settings.tracking, key=key, name=f"search {settings.name}")
+    try:
+        found = _search(settings, train, engine, sweep, key=key)
+        record_best(sweep, found, objective=settings.objective)
+        sweep.finish()
+    except KeyboardInterrupt:
+        sweep.interrupt()
+        raise
+    except BaseException:
+        sweep.fail()
+        raise
+    finally:
+        sweep.close()
+    _LOG.info("best of %d: %s (%.4f)", found["trials"], found["overrides"], found["value"] or 0.0)
+    return found
+
+
+def _search(
+    settings: SearchSettings, train: Train, engine: Any, sweep: SpooledRun, *, key: str
+) -> dict[str, Any]:
+    """Train until there are enough trials; the best one."""
+    from lesion_dynamics.records.sweep_run import list_training
+
     settings.runs.mkdir(parents=True, exist_ok=True)
     database = settings.runs.resolve() / f"search-{settings.name}-{key[:8]}.db"
-    done = 0
 
     def objective(trial: optuna.Trial) -> float:
         own = [f"{key}={_value(trial, key, one)}" for key, one in sorted(settings.space.items())]
-        version = train([*settings.overrides, *own, f"parent_run={parent}"])
+        version = train([*settings.overrides, *own, f"parent_run={sweep.reference}"])
+        run = run_reference(version.weights.parent)
+        if run is not None:
+            list_training(sweep, run, own)
         trial.set_user_attr("model_version", version.label)
         return objective_of(version, settings.objective)
 
@@ -64,17 +89,12 @@ def run(settings: SearchSettings, train: Train) -> Mapping[str, Any]:
     study.sampler = engine.samplers.TPESampler(seed=settings.seed + done)
     study.optimize(objective, n_trials=max(0, settings.trials - done))
     best = study.best_trial
-    found = {
+    return {
         "overrides": [f"{name}={value}" for name, value in sorted(best.params.items())],
         "value": best.value,
         "model_version": best.user_attrs["model_version"],
         "trials": settings.trials,
     }
-    store.client.log_dict(parent, found, "best.json")
-    store.client.log_metric(parent, settings.objective, float(best.value or 0.0))
-    store.client.set_terminated(parent, "FINISHED")
-    _LOG.info("best of %d: %s (%.4f)", found["trials"], found["overrides"], best.value or 0.0)
-    return found
 
 
 def train_with(overrides: Sequence[str]) -> ModelVersion:

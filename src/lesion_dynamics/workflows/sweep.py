@@ -1,85 +1,121 @@
 """Several trainings in one command: ``python train.py -m segmenter=unet,dynunet seed=1,2,3``.
 
 Hydra runs the jobs; this callback of it (named in conf/train.yaml) makes them one sweep: an MLflow
-run above theirs that ends with a table and a picture, mean and spread over the seeds.
+run above theirs that ends with a table and a picture, mean and spread over the seeds. The sweep's
+run is spooled like a training's, and the comparison is made from what the trainings left on disk:
+no tracking server has to answer, at the start or at the end.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from lesion_dynamics.atomic_files import hash_of_content, write_text
+from lesion_dynamics.atomic_files import hash_of_content, write_json, write_text
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
-from lesion_dynamics.workflows.training_version import registered_run
+from lesion_dynamics.workflows.command import when_cut_short
+from lesion_dynamics.workflows.training_version import run_reference
+
+if TYPE_CHECKING:
+    from lesion_dynamics.records.spooled_run import SpooledRun
 
 _LOG = logging.getLogger(__name__)
 PARENT_VARIABLE = "LESION_DYNAMICS_PARENT_RUN"
 """How jobs learn of their sweep, whatever process they run in; conf/train.yaml reads it."""
+_TRAININGS = "trainings"
+_WHERE = ("tracking=", "tracking.", "runs=")
 
 
 class SweepRecord(Callback):
     """Does nothing outside of a sweep. Hydra's interface prescribes the ``**kwargs``."""
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
-        """Start the sweep's run, or find that of the same sweep before."""
-        from lesion_dynamics.records.sweep_run import start_or_find_sweep
+    def __init__(self) -> None:
+        self._run: SpooledRun | None = None
 
-        overrides = sorted(OmegaConf.to_container(config.hydra.overrides.task) or [])
-        store = _store(_plain(config, overrides))
-        parent = start_or_find_sweep(
-            store, key=hash_of_content(overrides), name="sweep " + " ".join(overrides)
+    def __getstate__(self) -> dict[str, Any]:
+        """Launchers carry callbacks into other processes: the run stays in this one."""
+        return {"_run": None}
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        """Start the sweep's run, or go on with that of the same sweep before."""
+        from lesion_dynamics.records.sweep_run import start_or_go_on_with_sweep
+
+        values = _plain(config)
+        overrides = sorted(_telling(config.hydra.overrides.task))
+        self._run = start_or_go_on_with_sweep(
+            validated(TrackingSettings, values["tracking"]),
+            key=hash_of_content(overrides),
+            name="sweep " + " ".join(overrides),
         )
-        os.environ[PARENT_VARIABLE] = parent
+        when_cut_short(self._cut_short)
+        os.environ[PARENT_VARIABLE] = self._run.reference
+        # Those of the same sweep before: what is done is found again, and may have changed.
+        shutil.rmtree(_folder(values["runs"], self._run.reference) / _TRAININGS, ignore_errors=True)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        """Hydra has just kept the sweep's configuration, an address with its password included."""
+        (Path(str(config.hydra.sweep.dir)) / "multirun.yaml").unlink(missing_ok=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
-        """List a finished training under the sweep."""
+        """Note a finished training, in whatever process it was."""
         parent = os.environ.get(PARENT_VARIABLE)
-        if parent is None or job_return.status != JobStatus.COMPLETED:
+        alone = OmegaConf.is_missing(config.hydra.job, "num")
+        if parent is None or alone or job_return.status != JobStatus.COMPLETED:
             return
-        from lesion_dynamics.records.sweep_run import record_training
-
         version = job_return.return_value
         assert isinstance(version, ModelVersion)
-        overrides = [str(one) for one in job_return.overrides or []]
-        run_id = registered_run(version.weights.parent)
-        if run_id is None:
-            _LOG.warning(
-                "a training is not listed under its sweep: the tracking server has not taken it "
-                "yet. The same sweep, started again, lists it without training again."
-            )
-            return
-        record_training(
-            _store(OmegaConf.to_container(config, resolve=True)),
-            run_id,
-            parent=parent,
-            overrides=overrides,
+        overrides = _telling(job_return.overrides or [])
+        name = f"{hash_of_content(overrides)[:12]}.json"
+        write_json(
+            _folder(config.runs, parent) / _TRAININGS / name,
+            {
+                "number": int(config.hydra.job.num),
+                "overrides": overrides,
+                "run": run_reference(version.weights.parent),
+                "measured": _finite(version.manifest.validation["all"]),
+            },
         )
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Lay the trainings side by side."""
-        parent = os.environ.pop(PARENT_VARIABLE, None)
-        if parent is None:
+        os.environ.pop(PARENT_VARIABLE, None)
+        run, self._run = self._run, None
+        if run is None:
             return
-        overrides = sorted(OmegaConf.to_container(config.hydra.overrides.task) or [])
-        values = _plain(config, overrides)
-        folder = Path(str(values["runs"])) / "sweeps" / hash_of_content(overrides)[:12]
-        _compare(_store(values), parent, folder)
+        try:
+            _compare(run, _folder(_plain(config)["runs"], run.reference))
+            run.finish()
+        except BaseException:
+            run.fail()
+            raise
+        finally:
+            run.close()
+
+    def _cut_short(self, interrupted: bool) -> None:
+        """A job failed, or somebody pressed Ctrl-C: Hydra tells no callback."""
+        os.environ.pop(PARENT_VARIABLE, None)
+        run, self._run = self._run, None
+        if run is not None:
+            (run.interrupt if interrupted else run.fail)()
+            run.close()
 
 
-def _compare(store: Any, parent: str, folder: Path) -> None:
+def _compare(run: SpooledRun, folder: Path) -> None:
     import pandas as pd
 
-    from lesion_dynamics.records.sweep_run import finish_sweep, trainings_of
+    from lesion_dynamics.records.sweep_run import list_training, record_comparison
     from lesion_dynamics.report.sweep_comparison import (
         METRICS,
         compare,
@@ -87,39 +123,56 @@ def _compare(store: Any, parent: str, folder: Path) -> None:
         settings_of,
     )
 
-    found = trainings_of(store, parent)
+    found = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (folder / _TRAININGS).glob("*.json")
+    ]
+    found.sort(key=lambda one: int(one["number"]))
     if not found:
         return
     trainings = pd.DataFrame(
         {
             "setting": setting,
-            "overrides": " ".join(overrides),
-            "run_id": run_id,
-            **{metric: metrics.get(metric, float("nan")) for metric in METRICS},
+            "overrides": " ".join(one["overrides"]),
+            "run": one["run"],
+            **{name: one["measured"].get(name.removeprefix("final_")) for name in METRICS},
         }
-        for setting, (overrides, run_id, metrics) in zip(
-            settings_of([overrides for overrides, _, _ in found]), found, strict=True
+        for setting, one in zip(
+            settings_of([one["overrides"] for one in found]), found, strict=True
         )
     )
+    trainings = trainings.astype(dict.fromkeys(METRICS, float))
     comparison = compare(trainings)
     write_text(folder / "trainings.tsv", trainings.to_csv(sep="\t", index=False, na_rep="n/a"))
     write_text(folder / "comparison.tsv", comparison.to_csv(sep="\t", index=False, na_rep="n/a"))
     drawn = draw_comparison(folder, trainings)
+    for one in found:
+        if one["run"] is not None:
+            list_training(run, one["run"], one["overrides"])
     files = [folder / "trainings.tsv", folder / "comparison.tsv", *drawn]
-    finish_sweep(store, parent, comparison=comparison, files=files)
+    record_comparison(run, comparison=comparison, files=files)
     _LOG.info("%s\nwritten to %s", comparison.to_string(index=False, na_rep="n/a"), folder)
 
 
-def _plain(config: DictConfig, overrides: list[str]) -> Mapping[str, Any]:
+def _folder(runs: Any, reference: str) -> Path:
+    return Path(str(runs)) / "sweeps" / reference.removeprefix("spool-")[:12]
+
+
+def _finite(measured: Mapping[str, Any]) -> dict[str, float]:
+    known = {name: float("nan") if v is None else float(v) for name, v in measured.items()}
+    return {name: value for name, value in known.items() if math.isfinite(value)}
+
+
+def _telling(overrides: Iterable[Any]) -> list[str]:
+    """Those that say what is trained; where it is recorded says nothing, and may hold secrets."""
+    return [str(one) for one in overrides if not str(one).startswith(_WHERE)]
+
+
+def _plain(config: DictConfig) -> Mapping[str, Any]:
     """Where runs are recorded: the composed keys, and overrides of theirs without a sweep."""
     wanted = OmegaConf.create({"tracking": config.tracking, "runs": config.runs})
-    plain = [one for one in overrides if one.startswith(("tracking.", "runs=")) and "," not in one]
+    given = [str(one) for one in config.hydra.overrides.task]
+    plain = [one for one in given if one.startswith(("tracking.", "runs=")) and "," not in one]
     values = OmegaConf.to_container(OmegaConf.merge(wanted, OmegaConf.from_dotlist(plain)))
     assert isinstance(values, Mapping)
     return values
-
-
-def _store(values: Any) -> Any:
-    from lesion_dynamics.records.store import open_store
-
-    return open_store(validated(TrackingSettings, values["tracking"]))

@@ -50,6 +50,7 @@ def _finished(plan: TrainingPlan, settings: TrainSettings) -> ModelVersion | Non
     if not folders:
         return None
     from lesion_dynamics.records.registry import is_registered
+    from lesion_dynamics.records.spool.delivery import SPOOLED
     from lesion_dynamics.records.store import open_store
     from lesion_dynamics.records.training_run import PARENT_TAG, TrainingRun
 
@@ -65,8 +66,10 @@ def _finished(plan: TrainingPlan, settings: TrainSettings) -> ModelVersion | Non
         if not is_registered(store, version):
             continue
         run_id = registered_run(folder)
-        if settings.parent_run is not None and run_id is not None:
-            TrainingRun(store, run_id).tag(PARENT_TAG, settings.parent_run)
+        parent = settings.parent_run
+        if parent is not None and run_id is not None and not parent.startswith(SPOOLED):
+            # Sweeps, whose runs are spooled, list what they find themselves.
+            TrainingRun(store, run_id).tag(PARENT_TAG, parent)
         return _at(settings.output, folder)
     return None
 

@@ -23,7 +23,6 @@ from lesion_dynamics.model_version import (
 )
 from lesion_dynamics.records.lineage import code_folder, environment, git_state, machine
 from lesion_dynamics.records.spooled_run import SpooledRun, new_spool_id
-from lesion_dynamics.records.training_run import PARENT_TAG
 from lesion_dynamics.report.model_card import model_card
 from lesion_dynamics.segmenter.callbacks import History, MetricsListener
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
@@ -106,7 +105,7 @@ def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
         if resumed is not None:
             _LOG.info("going on with the interrupted training %s", plan.run_folder.name)
             if settings.parent_run is not None:
-                resumed.tag(PARENT_TAG, settings.parent_run)
+                resumed.put_under(settings.parent_run)
             if not state.get("described", True):  # killed while it was being described
                 _describe(resumed, plan, settings)
             return resumed
@@ -117,8 +116,6 @@ def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
     }
     if plan.initial is not None:
         tags["initial_model_version"] = plan.initial.label
-    if settings.parent_run is not None:
-        tags[PARENT_TAG] = settings.parent_run
     if settings.folds > 1:
         tags["fold"] = f"{settings.fold} of {settings.folds}"
     spool_id = new_spool_id()
@@ -126,6 +123,8 @@ def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
     tracked = SpooledRun.start(
         settings.tracking, name=plan.run_folder.name, tags=tags, spool_id=spool_id
     )
+    if settings.parent_run is not None:
+        tracked.put_under(settings.parent_run)
     _describe(tracked, plan, settings)
     return tracked
 
@@ -217,7 +216,7 @@ def _register(
     (folder / NUMBER_FILE).unlink(missing_ok=True)
     write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
     write_text(folder / MODEL_CARD_FILE, model_card(manifest))
-    await_number(folder, name=manifest.name)
+    await_number(folder, name=manifest.name, run=tracked.reference)
     tracked.register(folder, number_to=[folder, settings.output])
     return publish(folder, settings.output)
 

@@ -21,9 +21,13 @@ UNREGISTERED: Final = 0
 """Number of a finished model version that the registry has not been able to take yet."""
 
 
-def await_number(folder: Path, *, name: str) -> None:
-    """Say in ``folder`` that the registry has yet to number this model version."""
-    write_json(folder / NUMBER_FILE, {"name": name, "number": UNREGISTERED, "run_id": None})
+def await_number(folder: Path, *, name: str, run: str) -> None:
+    """Say in ``folder`` that the registry has yet to number this model version.
+
+    run : what names the training's run until then (`records.spooled_run.SpooledRun.reference`).
+    """
+    said = {"name": name, "number": UNREGISTERED, "run_id": None, "run": run}
+    write_json(folder / NUMBER_FILE, said)
 
 
 def publish(folder: Path, output: Path) -> ModelVersion:
@@ -44,3 +48,10 @@ def registered_run(folder: Path) -> str | None:
     """The MLflow run that made the model version in ``folder``; None before it is registered."""
     run_id = json.loads((folder / NUMBER_FILE).read_text(encoding="utf-8"))["run_id"]
     return None if run_id is None else str(run_id)
+
+
+def run_reference(folder: Path) -> str | None:
+    """What names that run, registered or not; None where a version of before does not say it."""
+    said = json.loads((folder / NUMBER_FILE).read_text(encoding="utf-8"))
+    found = said["run_id"] or said.get("run")
+    return None if found is None else str(found)

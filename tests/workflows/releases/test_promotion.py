@@ -14,6 +14,7 @@ from tests.workflows.releases.promoting import FREE, NAME, attempt, settings
 from tests.workflows.releases.tiny_version import make_version, scan_record
 
 from lesion_dynamics.errors import ConfigurationError, ModelVersionError, OutputError
+from lesion_dynamics.records import champion
 from lesion_dynamics.records.promotion_log import BEGINNING, PromotionLog
 from lesion_dynamics.records.registry import champion_number, register, resolve
 from lesion_dynamics.records.store import Store, open_store
@@ -21,7 +22,6 @@ from lesion_dynamics.records.training_run import TrainingRun
 from lesion_dynamics.settings.promotion import RollbackSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
-from lesion_dynamics.workflows.releases import promotion
 from lesion_dynamics.workflows.releases.promotion import promote, rollback
 
 EACH = {
@@ -174,7 +174,7 @@ def test_a_promotion_that_the_registry_does_not_take_is_withdrawn_in_the_log(
         raise OutputError("the registry is away", where=NAME, remedy="Start it.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(promotion, "set_champion", refuse)
+        patched.setattr(champion, "set_champion", refuse)
         with pytest.raises(OutputError, match="the registry is away"):
             promote(settings(folder, 1, *FREE, "force=true", "reason=back"))
     assert champion_number(store, NAME) == 2
@@ -239,14 +239,14 @@ def test_on_a_server_the_log_is_the_registry_s_and_an_entry_is_given_once(
         for n in ("here", "there")
     )
     with here.locked():
-        here.append({"to": "tiny/1"})
+        here.append({"to": "tiny/1"}, after=0)
     # Another machine, with a folder of its own, sees it and goes on.
     assert [e["to"] for e in there.entries()] == ["tiny/1"]
     before = there._lines()
     with here.locked(), there.locked():
-        here.append({"to": "tiny/2"})
+        here.append({"to": "tiny/2"}, after=1)
         there._lines = lambda: before  # type: ignore[method-assign]  # it looked before that
         with pytest.raises(ModelVersionError, match="another promotion was recorded"):
-            there.append({"to": "tiny/3"})
+            there.append({"to": "tiny/3"}, after=1)
     assert [e["to"] for e in here.entries()] == ["tiny/1", "tiny/2"]
     assert here.path.read_text(encoding="utf-8").count("\n") == 2

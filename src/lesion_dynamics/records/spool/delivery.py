@@ -14,19 +14,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from lesion_dynamics.atomic_files import write_json
 from lesion_dynamics.errors import ModelVersionError, OutputError
 from lesion_dynamics.model_version import NUMBER_FILE, load_manifest
-from lesion_dynamics.records.spool.journal import END, Journal
+from lesion_dynamics.records.spool.journal import END, Journal, lock_for_delivery
 from lesion_dynamics.records.store import Store, first_line
+from lesion_dynamics.records.training_run import PARENT_TAG
 
 _LOG = logging.getLogger(__name__)
 SPOOL_TAG = "spool_id"
+SPOOLED = "spool-"
+"""Begins the name of a run that the store may not have yet; its ``spool_id`` follows."""
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"}
 """Answers that stay the same however often one asks."""
+_GONE = "RESOURCE_DOES_NOT_EXIST"
 _MOST_METRICS = 500
 """In one request; MLflow takes 1,000."""
 
@@ -104,6 +108,8 @@ class Delivery:
             self._send_file(store, run_id, first)
         elif kind == "model version":
             self._register(store, run_id, first)
+        elif kind in _LINKS:
+            self._link(store, run_id, first)
         else:
             _SIMPLE[kind](store, run_id, first)
 
@@ -120,8 +126,8 @@ class Delivery:
             return self.run_id
         header = self._journal.header()
         spool_id = self._journal.spool_id
-        found = store.client.search_runs(
-            [store.experiment_id], f"tags.{SPOOL_TAG} = '{spool_id}'", max_results=1
+        found = _runs_tagged(store, {SPOOL_TAG: spool_id}) or _runs_tagged(
+            store, header.get("known_by", {})
         )
         if found:
             run = found[0]
@@ -135,6 +141,38 @@ class Delivery:
         self._done = {**self._done, "run_id": str(run.info.run_id)}
         self._journal.acknowledge(self._done)
         return str(run.info.run_id)
+
+    def _link(self, store: Store, run_id: str, entry: Mapping[str, Any]) -> None:
+        try:
+            _LINKS[entry["kind"]](store, run_id, self._run_named(store, entry["run"]), entry)
+        except MlflowException as error:
+            if error.error_code != _GONE:
+                raise
+            _LOG.warning("tracking: the store has no run %s; it is not linked", entry["run"])
+
+    def _run_named(self, store: Store, name: str) -> str | None:
+        """The id of another run; one that waits in this spool is made. None: it was deleted.
+
+        Raises
+        ------
+        MlflowException : another process is making it at this moment.
+        """
+        if not name.startswith(SPOOLED):
+            return name
+        spool_id = name.removeprefix(SPOOLED)
+        found = _runs_tagged(store, {SPOOL_TAG: spool_id})
+        if found:
+            return str(found[0].info.run_id)
+        journal = Journal(self._journal.folder.parent / spool_id)
+        target = self._journal.header()["target"]
+        if not journal.exists() or journal.header()["target"] != target:
+            _LOG.warning("tracking: the run %s is gone and is not linked", spool_id)
+            return None
+        lock = lock_for_delivery(journal)
+        if lock is None:
+            raise MlflowException(f"the run {spool_id} is just being made")
+        with lock:
+            return Delivery(journal, lambda: store)._run(store)
 
     def _send_file(self, store: Store, run_id: str, entry: Mapping[str, Any]) -> None:
         path = self._journal.kept(entry["file"])
@@ -157,6 +195,13 @@ class Delivery:
         for folder in map(Path, entry["number_to"]):
             if _holds(folder, version.manifest.weights_sha256):
                 write_json(folder / NUMBER_FILE, said)
+
+
+def _runs_tagged(store: Store, tags: Mapping[str, str]) -> list[Run]:
+    if not tags:
+        return []
+    wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    return list(store.client.search_runs([store.experiment_id], wanted, max_results=1))
 
 
 def _metrics_that_follow(
@@ -214,6 +259,24 @@ _SIMPLE: Mapping[str, Callable[[Store, str, Mapping[str, Any]], None]] = {
     END: _send_state,
 }
 """Entries that are the same however often they are sent."""
+
+
+def _put_under(store: Store, run_id: str, other: str | None, _entry: Mapping[str, Any]) -> None:
+    if other is not None:
+        store.client.set_tag(run_id, PARENT_TAG, other)
+
+
+def _list(store: Store, run_id: str, other: str | None, entry: Mapping[str, Any]) -> None:
+    if other is not None:
+        for name, value in {PARENT_TAG: run_id, **entry["tags"]}.items():
+            store.client.set_tag(other, name, value)
+
+
+_LINKS: Mapping[str, Callable[[Store, str, str | None, Mapping[str, Any]], None]] = {
+    "parent": _put_under,
+    "child": _list,
+}
+"""Entries that name another run; they, too, are the same however often they are sent."""
 
 
 def _holds(folder: Path, weights_sha256: str) -> bool:

@@ -8,12 +8,13 @@ line that a killed process left half-written is no entry.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lesion_dynamics.atomic_files import translated_disk_errors, write_json
 from lesion_dynamics.records.spool.owner import Owner
@@ -139,3 +140,14 @@ class Journal:
         """Delete the folder: all is delivered, and the run is over. The header goes first."""
         (self.folder / HEADER_FILE).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def lock_for_delivery(journal: Journal) -> IO[str] | None:
+    """The right to deliver this journal, until the file is closed; None if another has it."""
+    lock = (journal.folder / "delivering.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock

@@ -10,8 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from lesion_dynamics.records.spool.delivery import Delivery
-from lesion_dynamics.records.spool.journal import END, HEADER_FILE, Journal
-from lesion_dynamics.records.spool.sender import lock_for_delivery
+from lesion_dynamics.records.spool.journal import END, HEADER_FILE, Journal, lock_for_delivery
 from lesion_dynamics.records.store import Store, first_line
 from lesion_dynamics.settings.tracking import TrackingSettings
 

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import IO
 
 from lesion_dynamics.records.spool.delivery import Delivery
-from lesion_dynamics.records.spool.journal import Journal
+from lesion_dynamics.records.spool.journal import Journal, lock_for_delivery
 from lesion_dynamics.records.store import Store, first_line
 
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
 _PAUSE_WHILE_SOMEBODY_WAITS_SECONDS = 1.0
-
-
-def lock_for_delivery(journal: Journal) -> IO[str] | None:
-    """The right to deliver this journal, until the file is closed; None if another has it."""
-    lock = (journal.folder / "delivering.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        return None
-    return lock
+_LAST_TRY_SECONDS = 5.0
+"""For a store that has been away for longer than anybody is ready to wait."""
 
 
 class Sender:
@@ -43,6 +32,7 @@ class Sender:
         self._news = threading.Condition()
         self._closing = False
         self._awaited = False
+        self._away_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         if self._lock is not None:
             self._thread.start()
@@ -53,7 +43,13 @@ class Sender:
             self._news.notify_all()
 
     def wait(self, offset: int, *, seconds: float) -> bool:
-        """Wait until the journal is delivered up to ``offset``, at most so long; whether it is."""
+        """Wait until the journal is delivered up to ``offset``, at most so long; whether it is.
+
+        The time that the store has been away already counts: a sweep does not wait for it again
+        at the end of every training.
+        """
+        away = 0.0 if self._away_since is None else time.monotonic() - self._away_since
+        seconds = patience(seconds, away=away)
         with self._news:
             self._awaited = True
             self._news.notify_all()
@@ -79,6 +75,7 @@ class Sender:
             try:
                 sent = self.delivery.step()
             except Exception as error:  # noqa: BLE001  nothing of tracking may end a training
+                self._away_since = self._away_since or time.monotonic()
                 if pause == _FIRST_PAUSE_SECONDS:
                     _LOG.warning(
                         "tracking: the store does not answer; the training goes on, and what is "
@@ -89,6 +86,7 @@ class Sender:
                 self._rest(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
+            self._away_since = None
             if pause != _FIRST_PAUSE_SECONDS:
                 _LOG.info("tracking: the store answers again")
                 pause = _FIRST_PAUSE_SECONDS
@@ -107,3 +105,8 @@ class Sender:
                     self._news.wait(_PAUSE_WHILE_SOMEBODY_WAITS_SECONDS)
                     return
                 self._news.wait(until - time.monotonic())
+
+
+def patience(seconds: float, *, away: float) -> float:
+    """How long to wait for a store that has been away for so many seconds."""
+    return max(seconds - away, min(seconds, _LAST_TRY_SECONDS))

@@ -90,7 +90,7 @@ def _take_name(folder: Path, name: str) -> None:
 
 
 def _registered(folder: Path, origin: dict[str, Any], settings: ImportSettings) -> ModelVersion:
-    from lesion_dynamics.records.registry import find_same, register, resolve
+    from lesion_dynamics.records.registry import find_same, register_once, resolve
     from lesion_dynamics.records.store import open_store
     from lesion_dynamics.records.training_run import TrainingRun
 
@@ -101,7 +101,7 @@ def _registered(folder: Path, origin: dict[str, Any], settings: ImportSettings) 
         tags = {"imported_from": origin["model_version"], "weights_sha256": manifest.weights_sha256}
         tracked = TrainingRun.start(store, name=f"{manifest.name}, imported", tags=tags)
         try:
-            number = register(store, run_id=tracked.run_id, folder=folder).number
+            number = register_once(store, run_id=tracked.run_id, folder=folder)
         except BaseException:
             tracked.fail()
             raise

@@ -13,8 +13,9 @@ from typing import Any
 from lesion_dynamics.errors import ModelVersionError, UserError
 from lesion_dynamics.longitudinal.release_gates import Gate, gates, refused_gates
 from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.records.champion import follow
 from lesion_dynamics.records.promotion_log import Entry, PromotionLog
-from lesion_dynamics.records.registry import champion_number, is_registered, resolve, set_champion
+from lesion_dynamics.records.registry import champion_number, is_registered, resolve
 from lesion_dynamics.records.store import Store, open_store
 from lesion_dynamics.report.text_table import text_table
 from lesion_dynamics.settings.promotion import PromoteSettings, RollbackSettings
@@ -32,10 +33,14 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Assessment:
-    """A candidate before the gates; champion: the one of that moment; weighed: their figures."""
+    """A candidate before the gates.
+
+    champion, entries : those of that moment. weighed : their figures.
+    """
 
     candidate: ModelVersion
     champion: ModelVersion | None
+    entries: int
     table: tuple[Gate, ...]
     refused: tuple[Gate, ...]
     weighed: Weighed | None = None
@@ -65,9 +70,10 @@ def assess(settings: PromoteSettings) -> Assessment:
             where=candidate.label,
             remedy="Import it (lesion-dynamics export, import), or name one that is registered.",
         )
+    entries = len(PromotionLog(store, candidate.name, settings.tracking).entries())
     number = champion_number(store, candidate.name)
     if number is None:
-        return Assessment(candidate, None, (), ())
+        return Assessment(candidate, None, entries, (), ())
     champion = resolve(f"{candidate.name}/{number}", settings.tracking)
     if number == candidate.number:
         raise ModelVersionError(
@@ -79,7 +85,7 @@ def assess(settings: PromoteSettings) -> Assessment:
     weighed = weigh(candidate, champion, changes, settings)
     table = gates(weighed.candidate, weighed.champion, verdicts, settings.promotion)
     refused = tuple(refused_gates(table, settings.promotion))
-    return Assessment(candidate, champion, tuple(table), refused, weighed)
+    return Assessment(candidate, champion, entries, tuple(table), refused, weighed)
 
 
 def commit(assessment: Assessment, settings: PromoteSettings) -> Entry:
@@ -90,6 +96,7 @@ def commit(assessment: Assessment, settings: PromoteSettings) -> Entry:
     store = open_store(settings.tracking)
     log = PromotionLog(store, candidate.name, settings.tracking)
     with log.locked():
+        follow(store, log, candidate.name)  # a log that was changed is not gone on with
         now = champion_number(store, candidate.name)
         if now != (None if champion is None else champion.number):
             raise ModelVersionError(
@@ -97,7 +104,6 @@ def commit(assessment: Assessment, settings: PromoteSettings) -> Entry:
                 where=candidate.label,
                 remedy="Start the command again to be assessed against the new champion.",
             )
-        log.entries()  # a log that was changed is not gone on with
         entry = log.append(
             {
                 **_entry("promote", settings.who, settings.reason),
@@ -107,9 +113,10 @@ def commit(assessment: Assessment, settings: PromoteSettings) -> Entry:
                 "forced": bool(assessment.refused),
                 "gates": [_as_json(gate) for gate in assessment.table],
                 "measured_again": _measured_again(assessment),
-            }
+            },
+            after=assessment.entries,
         )
-        _move(store, log, entry, candidate.number)
+        _move(store, log, entry)
     _say(entry, log)
     return entry
 
@@ -124,9 +131,11 @@ def rollback(settings: RollbackSettings) -> Entry:
     store = open_store(settings.tracking)
     log = PromotionLog(store, settings.name, settings.tracking)
     with log.locked():
+        follow(store, log, settings.name)
+        entries = log.entries()
         now = champion_number(store, settings.name)
         label = f"{settings.name}/{now}"
-        before = champion_before(log.entries(), label)
+        before = champion_before(entries, label)
         if now is None or before is None:
             raise ModelVersionError(
                 "the log of promotions knows no champion before this one",
@@ -142,9 +151,10 @@ def rollback(settings: RollbackSettings) -> Entry:
                 "to_weights_sha256": version.manifest.weights_sha256,
                 "forced": False,
                 "gates": [],
-            }
+            },
+            after=len(entries),
         )
-        _move(store, log, entry, version.number)
+        _move(store, log, entry)
     _say(entry, log)
     return entry
 
@@ -208,15 +218,18 @@ def _refusal(assessment: Assessment) -> ModelVersionError:
     )
 
 
-def _move(store: Store, log: PromotionLog, entry: Entry, number: int) -> None:
+def _move(store: Store, log: PromotionLog, entry: Entry) -> None:
     """Let the alias follow the log; where it cannot, the log says that too."""
-    name = str(entry["to"]).rpartition("/")[0]
     try:
-        set_champion(store, name, number)
+        follow(store, log, str(entry["to"]).rpartition("/")[0])
     except UserError as error:
         why = f"entry {entry['entry']} was not carried out: {error.what}"
         undone = {"from": entry["to"], "to": entry["from"], "forced": False, "gates": []}
-        log.append({**_entry("withdraw", entry["who"], why), **undone})
+        withdrawn = {**_entry("withdraw", entry["who"], why), **undone}
+        try:
+            log.append(withdrawn, after=int(entry["entry"]))
+        except Exception:  # noqa: BLE001  what is told is why it was not carried out
+            _LOG.warning("the next promotion or rollback carries entry %s out", entry["entry"])
         raise
 
 
