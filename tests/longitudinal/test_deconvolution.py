@@ -37,7 +37,7 @@ def test_normal_changes_get_their_spread_and_quantiles_back():
     own = measured(true, 40.0)
     drawn = true_changes(own, draws=50, rng=RNG(3))
     assert own.changes.std() == pytest.approx(40 * np.sqrt(2), rel=0.05)
-    assert drawn.std(axis=-1).mean() == pytest.approx(40, rel=0.08)
+    assert drawn.std(axis=-1).mean() == pytest.approx(40, rel=0.1)
     quantiles = np.quantile(drawn, [0.1, 0.5, 0.9])
     assert quantiles == pytest.approx(50 + 40 * norm.ppf([0.1, 0.5, 0.9]), abs=7)
 

@@ -6,6 +6,8 @@ import pytest
 
 from lesion_dynamics.longitudinal.verdicts import verdict
 from lesion_dynamics.longitudinal.version_agreement import (
+    _icc,
+    _icc_of_pairs,
     class_changes,
     class_of,
     icc_absolute,
@@ -86,6 +88,11 @@ def test_verdict(reference, other, gap, expected):
     word, reason = verdict(reference, other, gap, alpha=0.05)
     assert word == expected
     assert reason
+
+
+def test_icc_of_pairs_is_the_general_one():
+    samples = np.random.default_rng(1).normal(50, 20, (40, 12, 2))
+    assert _icc_of_pairs(samples) == pytest.approx(_icc(samples), rel=1e-10)
 
 
 def test_icc_of_shrout_and_fleiss():

@@ -1,14 +1,13 @@
 """True annualised changes that could lie behind the measured ones: empirical-Bayes deconvolution.
 
 A diagnosis' true changes are taken to be unimodal: most participants near a common change, fewer
-the further away, on either side as skewed as the data say. The distance from it is counted in
+the further away, on either side as steep as the data say (half-normals of several widths). The distance from it is counted in
 units of the participant's lesion load, because who has more lesions can gain and lose more. That
 distribution is fitted to the measured changes, each with its own known noise; each participant's
 true change is then drawn from what the distribution and the own measurement leave possible. A
 statistic of the drawn cohort, averaged over draws, is the statistic without the noise.
 
-Sources: Stephens, Biostatistics 2017;18:275-294 (unimodal prior as a mixture of half-uniforms,
-fitted by EM; noise-dependent scale); Efron, Biometrika 2016;103:1-20 (deconvolution);
+Sources: Stephens, Biostatistics 2017;18:275-294 (unimodal prior, a mixture fitted by EM); Efron, Biometrika 2016;103:1-20 (deconvolution);
 Rubin, Multiple Imputation for Nonresponse in Surveys, 1987 (averages over drawn data).
 """
 
@@ -28,13 +27,15 @@ counts as much as it makes the data likely."""
 _MODE_QUANTILES = 0.15, 0.85
 _GRID, _BEND = 121, 6.0
 """Points of the distribution, and how much closer they lie near its mode."""
-_WIDTHS = 14
+_WIDTHS, _WIDEST = 14, 0.8
 _ITERATIONS = 80
 SMALLEST_LOAD = 0.25
 """Of the diagnosis' median load: below it a participant counts as having that much."""
 _SMALLEST_NOISE, _OF_SPREAD = 0.05, 0.02
 """Of the median noise, and of the spread of the changes: a change measured better than that is
 taken as it is."""
+_SHARPEST = 0.6
+"""Of the typical noise: the narrowest side that the distribution may have."""
 _VALUES_AT_ONCE = 4_000_000
 
 
@@ -76,20 +77,18 @@ def true_changes(measured: Measured, *, draws: int, rng: np.random.Generator) ->
 
 
 @lru_cache(maxsize=1)
-def _shapes() -> tuple[Floats, Floats]:
-    """Grid from -1 to 1, and (shapes, grid) masses: a point at 0, uniforms on either side."""
+def _shapes() -> tuple[Floats, Floats, Floats]:
+    """Grid from -1 to 1; (shapes, grid) masses of uniforms on either side of 0; their widths."""
     grid = np.sinh(_BEND * np.linspace(-1, 1, _GRID)) / np.sinh(_BEND)
     mass, middle = np.gradient(grid), _GRID // 2
-    widths = np.unique(np.round(np.geomspace(2, middle, _WIDTHS)).astype(int))
-    shapes = [np.eye(_GRID)[middle]]
-    for side in (1, -1):
+    widths = np.geomspace(grid[middle + 2], _WIDEST, _WIDTHS)
+    shapes = []
+    for inside in (grid >= 0, grid <= 0):
         for width in widths:
-            inside = middle + side * np.arange(width + 1)
-            own = np.zeros(_GRID)
-            own[inside] = mass[inside]
+            own = np.where(inside, mass * np.exp(-0.5 * (grid / width) ** 2), 0.0)
             own[middle] /= 2
             shapes.append(own / own.sum())
-    return grid, np.array(shapes)
+    return grid, np.array(shapes), np.tile(widths, 2)
 
 
 def _scale(load: Floats) -> Floats:
@@ -124,7 +123,7 @@ def _fitted(
     changes: Floats, noise: Floats, scale: Floats, modes: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """By mode: true values (cohorts, modes, n, grid), their cumulated chances, log likelihood."""
-    grid, shapes = _shapes()
+    grid, shapes, widths = _shapes()
     away = changes[:, None, :] - modes[:, :, None]
     reach = 1.1 * np.abs(away / scale[:, None, :]).max(axis=(1, 2))
     reach = np.where(reach > 0, reach, 1.0)
@@ -136,7 +135,10 @@ def _fitted(
     density = np.exp(-0.5 * ((changes[:, None, :, None] - values) / own_noise[..., None]) ** 2)
     by_shape = density @ shapes.T + 1e-300
     cohorts, n = changes.shape
-    shares = np.full((cohorts, modes.shape[1], len(shapes)), 1 / len(shapes))
+    # Nothing sharper than the noise can be told from it; left in, it would be fitted to chance.
+    typical = np.median(noise / scale, axis=1)
+    usable = widths * reach[:, None] >= np.minimum(_SHARPEST * typical, reach)[:, None] - 1e-12
+    shares = np.repeat((usable / usable.sum(axis=1, keepdims=True))[:, None], MODES, axis=1)
     for _ in range(_ITERATIONS):
         total = (by_shape @ shares[..., None])[..., 0]
         shares = shares * (np.swapaxes(by_shape, 2, 3) @ (1 / total)[..., None])[..., 0] / n

