@@ -17,6 +17,7 @@ from lesion_dynamics.longitudinal.estimate import MINIMUM_PARTICIPANTS, Estimate
 from lesion_dynamics.longitudinal.medians import RESAMPLED_UP_TO
 from lesion_dynamics.longitudinal.participant_bootstrap import pseudomedians
 from lesion_dynamics.longitudinal.resampled_estimates import PAIRS_UP_TO
+from lesion_dynamics.longitudinal.side_by_side import AFTER_CALIBRATION
 from lesion_dynamics.longitudinal.simex import DELTA, STATISTICS, Rates
 from lesion_dynamics.longitudinal.study import BETWEEN, Row, table_of
 from lesion_dynamics.longitudinal.volume_error import Z_95, Figures
@@ -26,8 +27,8 @@ Floats = NDArray[np.float64]
 RATE = "annualised_change_mm3_per_year"
 SDC = "smallest_detectable_change_mm3"
 CORRECTED = {
-    "deconvolution": "deconvolved after calibration",
-    "simex": "SIMEX after calibration",
+    "deconvolution": f"deconvolved {AFTER_CALIBRATION}",
+    "simex": f"SIMEX {AFTER_CALIBRATION}",
 }
 _METHOD = {"deconvolution": "deconvolution", "simex": "SIMEX"}
 ENDS = ["first_lesion_volume_mm3", "last_lesion_volume_mm3"]

@@ -95,6 +95,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
     found = {name: study_of_version(own, intervals, study) for name, own in versions.items()}
     found, errors = _with_errors(found, inputs, study)
     statistics = pd.concat(_statistics(found, tables.participants, study), ignore_index=True)
+    error = pd.concat(errors, ignore_index=True)
     changes = {name: own.changes for name, own in found.items()}
     # Before the robustness panel: it draws so much that the draws of the study are forgotten.
     between = _between_versions(statistics, changes, study)
@@ -103,7 +104,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
         statistics=statistics,
         changes=_stacked(changes),
         intervals=_stacked({name: own.intervals for name, own in found.items()}),
-        comparison=side_by_side(statistics, study.published),
+        comparison=side_by_side(statistics, study.published, errors=error),
         left_out=common.left_out,
         robustness=pd.concat(
             [
@@ -112,7 +113,7 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
             ],
             ignore_index=True,
         ),
-        measurement_error=pd.concat(errors, ignore_index=True),
+        measurement_error=error,
         **between,
         table_one=table_one(
             tables.participants,
