@@ -192,7 +192,10 @@ def coverage(scenario: Scenario, *, cohorts: int, seed: int) -> dict[str, float]
         for name, own in deconvolved(rates, loads, draws=INTERVAL_DRAWS, seed=at).items():
             low, high = np.quantile(own.resampled, [0.025, 0.975])
             held[name].append(bool(low <= truth[name] <= high))
-    return {**{name: round(float(np.mean(own)), 3) for name, own in held.items()}, "cohorts": cohorts}
+    return {
+        **{name: round(float(np.mean(own)), 3) for name, own in held.items()},
+        "cohorts": cohorts,
+    }
 
 
 def _summary(errors: dict[str, Floats], truth: float) -> dict[str, float]:

@@ -59,13 +59,17 @@ def true_values(everyone: Population) -> dict[str, float]:
 
 
 def _quantiles(changes: pd.DataFrame, people: pd.DataFrame) -> dict[str, float]:
-    rows = changes.dropna(subset=[RATE]).merge(people.drop(columns="diagnosis"), on="participant_id")
+    rows = changes.dropna(subset=[RATE]).merge(
+        people.drop(columns="diagnosis"), on="participant_id"
+    )
     design = np.column_stack(
         [np.ones(len(rows)), rows["diagnosis"] == "MS", rows["age_years"], rows["sex"] == "F"]
     ).astype(np.float64)
     response = rows[RATE].to_numpy(dtype=np.float64)
     return {
-        f"MS vs NMOSD / {RATE} / quantile {q:g}": float(quantile_coefficients(response, design, q)[1])
+        f"MS vs NMOSD / {RATE} / quantile {q:g}": float(
+            quantile_coefficients(response, design, q)[1]
+        )
         for q in (0.25, 0.5, 0.75)
     }
 

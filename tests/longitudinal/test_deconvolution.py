@@ -73,7 +73,9 @@ def test_the_unit_of_change_does_not_matter():
 def test_cohorts_of_a_batch_do_not_know_each_other():
     one, other = measured(RNG(1).normal(0, 5, 30), 4.0), measured(RNG(2).normal(900, 5, 30), 4.0)
     both = Measured(
-        *(np.concatenate(pair) for pair in zip(vars(one).values(), vars(other).values(), strict=True))
+        np.concatenate([one.changes, other.changes]),
+        np.concatenate([one.noise, other.noise]),
+        np.concatenate([one.load, other.load]),
     )
     drawn = true_changes(both, draws=100, rng=RNG(3))
     assert drawn[0].mean() == pytest.approx(one.changes.mean(), abs=1)
@@ -108,7 +110,8 @@ def test_a_cohort_too_large_to_resample_is_corrected_all_the_same():
 
 def test_resampled_estimates_scatter_about_the_estimate_as_participants_do():
     rng = RNG(5)
-    rates = Rates(rng.normal(200, 90, 25), rng.normal(30, 60, 24), np.full(25, 1.0), np.full(24, 1.0))
+    values = rng.normal(200, 90, 25), rng.normal(30, 60, 24)
+    rates = Rates(*values, np.full(25, 1.0), np.full(24, 1.0))
     found = deconvolved(rates, (np.ones(25), np.ones(24)), draws=200, seed=2)["MS"]
     rows = rng.integers(0, 25, (4000, 25))
     plain = pseudomedians(rates.ms[rows])

@@ -138,9 +138,9 @@ def test_published_difference_and_power_reach_the_rows():
 def test_the_order_of_the_extrapolation_reaches_cliffs_delta():
     key = ("MS vs NMOSD", RATE, "Cliff's delta, SIMEX after calibration")
     estimates = [
-        found(
-            changes(), both(), noise=120.0, correction="simex", simex_order=order
-        ).loc[key, "estimate"]
+        found(changes(), both(), noise=120.0, correction="simex", simex_order=order).loc[
+            key, "estimate"
+        ]
         for order in (1, 3, 7)
     ]
     assert estimates[0] < min(estimates[1:])

@@ -56,9 +56,7 @@ def deconvolved(
         own = group.of(rng.integers(0, n, (draws, n)))
         again.append(true_changes(own, draws=_DRAWS_OF_A_RESAMPLE, rng=rng))
     resampled = _averages(again)
-    return {
-        name: Corrected(float(value[0]), resampled[name]) for name, value in whole.items()
-    }
+    return {name: Corrected(float(value[0]), resampled[name]) for name, value in whole.items()}
 
 
 def _averages(drawn: list[Floats]) -> dict[str, Floats]:

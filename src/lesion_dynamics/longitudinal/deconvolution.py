@@ -1,14 +1,16 @@
 """True annualised changes that could lie behind the measured ones: empirical-Bayes deconvolution.
 
 A diagnosis' true changes are taken to be unimodal: most participants near a common change, fewer
-the further away, on either side as steep as the data say (half-normals of several widths). The distance from it is counted in
-units of the participant's lesion load, because who has more lesions can gain and lose more. That
-distribution is fitted to the measured changes, each with its own known noise; each participant's
-true change is then drawn from what the distribution and the own measurement leave possible. A
-statistic of the drawn cohort, averaged over draws, is the statistic without the noise.
+the further away, on either side as steep as the data say (half-normals of several widths). The
+distance from it is counted in units of the participant's lesion load, because who has more lesions
+can gain and lose more. That distribution is fitted to the measured changes, each with its own known
+noise; each participant's true change is then drawn from what the distribution and the own
+measurement leave possible. A statistic of the drawn cohort, averaged over draws, is the statistic
+without the noise.
 
-Sources: Stephens, Biostatistics 2017;18:275-294 (unimodal prior, a mixture fitted by EM); Efron, Biometrika 2016;103:1-20 (deconvolution);
-Rubin, Multiple Imputation for Nonresponse in Surveys, 1987 (averages over drawn data).
+Sources: Stephens, Biostatistics 2017;18:275-294 (unimodal prior, a mixture fitted by EM); Efron,
+Biometrika 2016;103:1-20 (deconvolution); Rubin, Multiple Imputation for Nonresponse in Surveys,
+1987 (averages over drawn data).
 """
 
 from __future__ import annotations
@@ -70,9 +72,7 @@ def true_changes(measured: Measured, *, draws: int, rng: np.random.Generator) ->
     if n == 0 or not measured.noise.any():
         return np.repeat(measured.changes[:, None, :], draws, axis=1)
     step = max(1, _VALUES_AT_ONCE // (MODES * n * _GRID))
-    parts = [
-        _drawn(measured.part(at, at + step), draws, rng) for at in range(0, cohorts, step)
-    ]
+    parts = [_drawn(measured.part(at, at + step), draws, rng) for at in range(0, cohorts, step)]
     return np.concatenate(parts)
 
 
@@ -134,7 +134,7 @@ def _fitted(
     values = modes[:, :, None, None] + steps[..., None] * grid
     density = np.exp(-0.5 * ((changes[:, None, :, None] - values) / own_noise[..., None]) ** 2)
     by_shape = density @ shapes.T + 1e-300
-    cohorts, n = changes.shape
+    n = changes.shape[1]
     # Nothing sharper than the noise can be told from it; left in, it would be fitted to chance.
     typical = np.median(noise / scale, axis=1)
     usable = widths * reach[:, None] >= np.minimum(_SHARPEST * typical, reach)[:, None] - 1e-12

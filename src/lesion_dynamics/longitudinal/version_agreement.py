@@ -60,8 +60,9 @@ def _icc(samples: Floats) -> Floats:
 def _icc_of_pairs(samples: Floats) -> Floats:
     """ICC(A,1) of each of (draws, n, 2).
 
-    As `_icc`, a third of its time. Of two columns the mean squares are those of their sums and differences: between participants
-    var(sum) / 2, error var(difference) / 2, versions n mean(difference)^2 / 2.
+    As `_icc`, in a third of its time. Of two columns the mean squares are those of their sums and
+    differences: between participants var(sum) / 2, error var(difference) / 2, versions
+    n mean(difference)^2 / 2.
     """
     n = samples.shape[1]
     sums, gaps = samples[..., 0] + samples[..., 1], samples[..., 1] - samples[..., 0]
@@ -112,7 +113,9 @@ def _agreement(both: Floats, settings: StudySettings) -> dict[str, object]:
     rng = np.random.default_rng(settings.seed)
     draws = min(settings.bootstrap_draws, max(1, 20_000_000 // n))
     resampled = (
-        _icc_of_pairs(both[rng.integers(0, n, (draws, n))]) if n * draws < 2_000_000 else np.array([])
+        _icc_of_pairs(both[rng.integers(0, n, (draws, n))])
+        if n * draws < 2_000_000
+        else np.array([])
     )
     kept = resampled[np.isfinite(resampled)]
     low, high = (

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from lesion_dynamics.settings.strict import Strict
 
-
 Correction = Literal["deconvolution", "simex", "none"]
 
 
