@@ -6,6 +6,7 @@ from lesion_dynamics.longitudinal.participant_bootstrap import (
     bca_interval,
     deltas,
     left_out,
+    mean_differences,
     pseudomedians,
     resampled,
     resampled_pairs,
@@ -102,6 +103,11 @@ def test_permutation_p_is_that_of_all_exchanges():
     assert permuted_difference(first, second, permutations=100, seed=1).p_value >= 1 / 101
 
 
+def test_the_difference_of_means_by_row():
+    first, second = np.array([[1.0, 2, 6], [0, 0, 3]]), np.array([[1.0, 1], [5, 7]])
+    assert mean_differences(first, second).tolist() == [2, -5]
+
+
 def test_quantile_regression_of_groups_is_the_difference_of_their_quantiles():
     first, second = np.array([1.0, 2, 7, 8, 40]), np.array([0.0, 0, 0, 1, 5])
     design = np.column_stack([np.ones(10), np.repeat([1.0, 0], 5)])
@@ -129,6 +135,7 @@ def test_quantile_effect_has_an_interval_over_participants_and_refuses_thin_tail
     keys = {"column": 1, "strata": strata, "draws": 60, "level": 0.9, "seed": 1}
     found = quantile_effect(response, design, quantile=0.5, **keys)
     assert found.interval_low < 3 < found.interval_high
+    assert found.interval_method == "bootstrap BCa"
     thin = quantile_effect(response, design, quantile=0.01, **keys)
     assert np.isnan(thin.estimate)
     assert "too few" in thin.note

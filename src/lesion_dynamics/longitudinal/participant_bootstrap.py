@@ -143,3 +143,8 @@ def deltas(first: Floats, second: Floats) -> Floats:
     """Cliff's delta of each row."""
     pairs = np.sign(first[:, :, None] - second[:, None, :])
     return np.asarray(pairs.mean(axis=(1, 2)))
+
+
+def mean_differences(first: Floats, second: Floats) -> Floats:
+    """Difference of the means of each row."""
+    return np.asarray(first.mean(axis=1) - second.mean(axis=1))
