@@ -98,7 +98,7 @@ def _resampled(
     failed = int(np.isnan(drawn[:, 0]).sum())
     level = settings.interval_level
     for column, estimate in enumerate(found):
-        # On the log scale: an interval of logarithms is the same, and theirs is the nearer to normal.
+        # On the log scale, which is nearer to normal.
         low, high, method = bca_interval(
             math.log(estimate.estimate), drawn[:, column], jackknife[:, column], level=level
         )
