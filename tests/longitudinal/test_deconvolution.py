@@ -52,6 +52,12 @@ def test_normal_posterior_of_one_participant():
     assert drawn.std() == pytest.approx(40 / np.sqrt(2), rel=0.2)
 
 
+def test_draws_lie_between_the_points_of_the_grid_too():
+    own = measured(RNG(8).normal(100, 60, 20), 50.0)
+    drawn = true_changes(own, draws=1500, rng=RNG(9))[0, :, 0]
+    assert np.unique(drawn).size == drawn.size
+
+
 def test_changes_scale_with_the_load_of_each_participant():
     # Half have ten times the load, the spread and the noise: their draws must keep the spread.
     rng = RNG(6)

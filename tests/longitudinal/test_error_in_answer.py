@@ -81,15 +81,18 @@ def test_a_correction_that_chance_may_undo_says_so():
 
 
 def test_a_participants_load_is_calibrated_too():
-    # An offset moves the loads, and with them how far each change may lie from the common one.
+    # Load says how far a change may lie from the common one; an offset is no load.
     table = changes()
     table["first_lesion_volume_mm3"] = np.linspace(300, 9000, len(table))
+    moved = table.copy()
+    moved[["first_lesion_volume_mm3", "last_lesion_volume_mm3"]] += 250.0
     key = ("MS", RATE, "pseudomedian, deconvolved after calibration")
-    estimates = [
-        found(table, both(offset_mm3=offset), noise=200.0).loc[key, "estimate"]
-        for offset in (0.0, 250.0)
-    ]
-    assert estimates[0] != pytest.approx(estimates[1], abs=1e-6)
+    plain, offset, ignored = (
+        found(own, both(offset_mm3=value), noise=200.0).loc[key, "estimate"]
+        for own, value in ((table, 0.0), (moved, 250.0), (moved, 0.0))
+    )
+    assert offset == pytest.approx(plain, rel=1e-9)
+    assert ignored != pytest.approx(plain, rel=1e-6)
 
 
 def test_unequal_gain_is_reported_as_what_it_would_fake():

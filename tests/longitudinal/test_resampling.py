@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, norm
 
 from lesion_dynamics.longitudinal.participant_bootstrap import (
     bca_interval,
@@ -77,6 +77,15 @@ def test_too_many_failed_draws_and_equal_draws_have_no_interval():
     draws = np.array([1.0] * 90 + [np.nan] * 10)
     assert np.isnan(bca_interval(1.0, draws, np.arange(3.0), level=0.95)[0])
     assert np.isnan(bca_interval(1.0, np.ones(50), np.arange(3.0), level=0.95)[0])
+
+
+def test_a_biased_bootstrap_is_corrected_twice():
+    # A symmetric jackknife: no acceleration, ends at Phi(2 z0 + z) of the draws (Efron 1987).
+    draws = (np.arange(10_000) + 0.5) / 10_000
+    low, high, method = bca_interval(0.6, draws, np.array([-1.0, 0, 1]), level=0.9)
+    expected = norm.cdf(2 * norm.ppf(0.6) + norm.ppf([0.05, 0.95]))
+    assert method == "bootstrap BCa"
+    assert (low, high) == pytest.approx(tuple(expected), abs=1e-3)
 
 
 def test_an_undefined_acceleration_leaves_the_percentile_interval():
