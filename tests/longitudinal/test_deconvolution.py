@@ -52,6 +52,13 @@ def test_normal_posterior_of_one_participant():
     assert drawn.std() == pytest.approx(40 / np.sqrt(2), rel=0.2)
 
 
+@pytest.mark.parametrize("changes", [[5.0, 5.1, 5.2, 4.9], [5.0, 5.0, 5.0, 5.0]])
+def test_changes_closer_together_than_their_noise_stay_together(changes):
+    own = Measured(np.array([changes]), np.full((1, 4), 300.0), np.ones((1, 4)))
+    drawn = true_changes(own, draws=200, rng=RNG(1))
+    assert np.abs(drawn - 5.05).max() < 3
+
+
 def test_draws_lie_between_the_points_of_the_grid_too():
     own = measured(RNG(8).normal(100, 60, 20), 50.0)
     drawn = true_changes(own, draws=1500, rng=RNG(9))[0, :, 0]

@@ -137,7 +137,9 @@ def _fitted(
     n = changes.shape[1]
     # Nothing sharper than the noise can be told from it; left in, it would be fitted to chance.
     typical = np.median(noise / scale, axis=1)
-    usable = widths * reach[:, None] >= np.minimum(_SHARPEST * typical, reach)[:, None] - 1e-12
+    # The widest side always stays: changes may lie closer together than their noise.
+    sharpest = np.minimum(_SHARPEST * typical / reach, _WIDEST * (1 - 1e-9))
+    usable = widths >= sharpest[:, None]
     shares = np.repeat((usable / usable.sum(axis=1, keepdims=True))[:, None], MODES, axis=1)
     for _ in range(_ITERATIONS):
         total = (by_shape @ shares[..., None])[..., 0]
