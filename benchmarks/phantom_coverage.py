@@ -28,7 +28,7 @@ from lesion_dynamics.workflows.analysis import analyse
 from lesion_dynamics.workflows.analysis_result import AnalysisResult
 
 RESULTS = Path(__file__).parent / "results" / "phantom_coverage.json"
-EACH, SEED = 800, 61
+EACH, SEED = 500, 61
 MODEL_DRAWS = 200
 KEY = ["diagnosis", "quantity", "statistic"]
 RATE = "annualised_change_mm3_per_year"
