@@ -1,6 +1,6 @@
 """False-positive rates and coverage over simulated cohorts of the published study's size.
 
-    python benchmarks/null_simulation.py --cohorts 5000 [--parts coverage ranks mixed]
+    python benchmarks/null_simulation.py --cohorts 5000 [--parts coverage ranks mixed counts]
 
 Writes benchmarks/results/null_simulation.json. Rates with their Monte Carlo standard error: of
 5,000 cohorts it is 0.003 at 0.05.
@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from simulated_cohorts import NULL, PUBLISHED, changes, rates, scans
+from simulated_cohorts import N_MS, N_NMOSD, NULL, PUBLISHED, changes, rates, scans
 
 from lesion_dynamics.longitudinal.between import cliffs_delta, shift
+from lesion_dynamics.longitudinal.count_statistics import count_rows
 from lesion_dynamics.longitudinal.estimate import Estimate
 from lesion_dynamics.longitudinal.growth_model import growth
 from lesion_dynamics.longitudinal.medians import median
+from lesion_dynamics.longitudinal.new_lesions import NewLesions as CountedLesions
 from lesion_dynamics.longitudinal.paired import pseudomedian
 from lesion_dynamics.longitudinal.pairwise import (
     difference_order_statistics,
@@ -40,6 +42,8 @@ RESULTS = Path(__file__).parent / "results" / "null_simulation.json"
 LEVEL = 0.95
 ALPHA = 0.05
 PERMUTATIONS = 999
+NEW_LESIONS = ((1.0, 1.0), (3.0, 0.7))
+"""New lesions a year and theta (variance = m + m^2 / theta)."""
 POPULATION = 200_000
 logger = logging.getLogger("null_simulation")
 
@@ -108,6 +112,25 @@ def null_of_the_mixed_model(cohorts: int, seed: int) -> Tally:
             (", unequal spread", scans(rng, NULL, exchangeable=False)),
         ):
             add_growth(tally, table, settings, name)
+    return tally
+
+
+def null_of_the_counts(cohorts: int, seed: int) -> Tally:
+    """Negative-binomial counts with the same rate in both diagnoses, over one to five years."""
+    tally, rng = Tally(), np.random.default_rng(seed)
+    settings = study_settings(100)
+    names = [f"sub-{i:02d}" for i in range(N_MS + N_NMOSD)]
+    people = pd.DataFrame(
+        {"participant_id": names, "diagnosis": ["MS"] * N_MS + ["NMOSD"] * N_NMOSD}
+    )
+    for _ in range(cohorts):
+        for rate, theta in NEW_LESIONS:
+            years = rng.uniform(1, 5, len(names))
+            counts = rng.poisson(rate * years * rng.gamma(theta, 1 / theta, len(names)))
+            table = pd.DataFrame({"participant_id": names, "new_lesions": counts, "years": years})
+            ratio = list(count_rows(CountedLesions(table, ""), people, settings))[-1].estimate
+            name = f"new lesions, rate ratio ({rate:g} a year, theta {theta:g})"
+            tally.add(name, ratio.p_value, ratio.p_value <= ALPHA)
     return tally
 
 
@@ -191,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cohorts", type=int, default=5000)
     parser.add_argument("--resampled", type=int, default=1000)
-    parser.add_argument("--parts", nargs="+", default=["coverage", "ranks", "mixed"])
+    parser.add_argument("--parts", nargs="+", default=["coverage", "ranks", "mixed", "counts"])
     parser.add_argument("--seed", type=int, default=433)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -211,6 +234,9 @@ def main() -> None:
         result["mixed_model_fell_back"] = {
             name: count for name, count in null.missing.items() if "fell back" in name
         }
+    if "counts" in arguments.parts:
+        null = null_of_the_counts(cohorts, seed + 3)
+        result["false_positive_rate_at_0.05, new lesions"] = null.summary()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     logger.info("%s\n%.0f s", json.dumps(result, indent=2), time.perf_counter() - begin)

@@ -21,6 +21,7 @@ def changes(n: int = 30, *, gain: float = 1.0) -> pd.DataFrame:
     return pd.DataFrame(
         {"participant_id": [f"sub-{i:02d}" for i in range(2 * n)],
          "diagnosis": ["MS"] * n + ["NMOSD"] * n, "remission_years": 2.0,
+         "first_lesion_volume_mm3": 2000.0, "last_lesion_volume_mm3": 2000.0 + 2 * rate,
          "remission_change_mm3": 2 * rate, RATE: rate, "reason": ""}
     )  # fmt: skip
 
@@ -51,7 +52,7 @@ def test_changes_are_labelled_by_the_smallest_detectable_change():
 
 def test_a_gain_is_taken_out_of_the_estimates():
     rows = found(changes(gain=0.8), both(gain=0.8), noise=1e-6)
-    corrected = rows.loc[("MS", RATE, "pseudomedian, SIMEX after calibration")]
+    corrected = rows.loc[("MS", RATE, "pseudomedian, deconvolved after calibration")]
     assert corrected["estimate"] == pytest.approx(200, abs=25)
     assert corrected["interval_low"] < corrected["estimate"] < corrected["interval_high"]
     assert rows.loc[("MS", RATE, "attenuation"), "estimate"] == pytest.approx(0.8, abs=1e-3)
@@ -71,6 +72,29 @@ def test_simex_takes_back_what_noise_took_from_cliffs_delta():
     assert abs(corrected - truth) < abs(naive - truth) / 3
 
 
+def test_a_correction_that_chance_may_undo_says_so():
+    key = ("MS", RATE, "pseudomedian, deconvolved after calibration")
+    small = found(changes(gain=0.97), both(gain=0.97)).loc[key, "note"]
+    large = found(changes(gain=0.5), both(gain=0.5)).loc[key, "note"]
+    assert "small against chance" in small
+    assert large == ""
+
+
+def test_a_participants_load_is_calibrated_too():
+    # Load says how far a change may lie from the common one; an offset is no load.
+    table = changes()
+    table["first_lesion_volume_mm3"] = np.linspace(300, 9000, len(table))
+    moved = table.copy()
+    moved[["first_lesion_volume_mm3", "last_lesion_volume_mm3"]] += 250.0
+    key = ("MS", RATE, "pseudomedian, deconvolved after calibration")
+    plain, offset, ignored = (
+        found(own, both(offset_mm3=value), noise=200.0).loc[key, "estimate"]
+        for own, value in ((table, 0.0), (moved, 250.0), (moved, 0.0))
+    )
+    assert offset == pytest.approx(plain, rel=1e-9)
+    assert ignored != pytest.approx(plain, rel=1e-6)
+
+
 def test_unequal_gain_is_reported_as_what_it_would_fake():
     figures = {
         "MS": VolumeErrorFigures(diagnosis="MS", gain=0.9),
@@ -85,7 +109,7 @@ def test_without_figures_nothing_is_corrected_and_the_reason_is_given():
     rows = found(changes(), {})
     assert (
         "no error figures of both"
-        in rows.loc[("MS vs NMOSD", RATE, "SIMEX after calibration"), "note"]
+        in rows.loc[("MS vs NMOSD", RATE, "deconvolved after calibration"), "note"]
     )
 
 
@@ -117,7 +141,9 @@ def test_published_difference_and_power_reach_the_rows():
 def test_the_order_of_the_extrapolation_reaches_cliffs_delta():
     key = ("MS vs NMOSD", RATE, "Cliff's delta, SIMEX after calibration")
     estimates = [
-        found(changes(), both(), noise=120.0, simex_order=order).loc[key, "estimate"]
+        found(changes(), both(), noise=120.0, correction="simex", simex_order=order).loc[
+            key, "estimate"
+        ]
         for order in (1, 3, 7)
     ]
     assert estimates[0] < min(estimates[1:])

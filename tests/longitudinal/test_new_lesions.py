@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from lesion_dynamics.errors import MeasurementsError
+from lesion_dynamics.longitudinal.count_model import fit_counts, refit_counts
 from lesion_dynamics.longitudinal.count_statistics import count_rows
 from lesion_dynamics.longitudinal.new_lesions import NewLesions, new_lesions, read_new_lesions
 from lesion_dynamics.settings.models import ModelSettings
@@ -59,11 +60,55 @@ def test_rates_by_diagnosis_and_their_ratio_come_back():
          "years": 3.0}
     )  # fmt: skip
     people = pd.DataFrame({"participant_id": names, "diagnosis": diagnosis})
-    settings = StudySettings(name="test", models=ModelSettings(covariates=()))
+    models = ModelSettings(covariates=(), bootstrap_draws=0)
+    settings = StudySettings(name="test", models=models)
     rows = [row.estimate for row in count_rows(NewLesions(counts, ""), people, settings)]
     assert [row.estimate for row in rows] == pytest.approx([2, 0.5, 4], rel=0.2)
     assert rows[2].p_value < 1e-6
     assert rows[2].interval_low < 4 < rows[2].interval_high
+
+
+def counted(n: int, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    ms = np.repeat([1.0, 0.0], n)
+    years = rng.uniform(1, 5, 2 * n)
+    mean = years * np.where(ms == 1, 3.0, 1.0)
+    counts = rng.negative_binomial(1.5, 1.5 / (1.5 + mean)).astype(float)
+    return counts, years, np.column_stack([ms, 1 - ms])
+
+
+def test_a_refit_is_the_fit_from_the_start():
+    counts, years, design = counted(40, seed=2)
+    fit = fit_counts(counts, years, design)
+    rows = np.random.default_rng(3).integers(0, 80, 80)
+    again = refit_counts(fit, counts[rows], years[rows], design[rows])
+    expected = fit_counts(counts[rows], years[rows], design[rows]).coefficients
+    assert again == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(refit_counts(fit, np.zeros(80), years, design)).all()
+    # All counts alike: no overdispersion, so no theta.
+    assert np.isnan(refit_counts(fit, np.full(80, 3.0), np.ones(80), design)).all()
+
+
+def test_the_rate_ratio_has_an_interval_over_participants():
+    counts, years, design = counted(30, seed=4)
+    names = [f"sub-{i:02d}" for i in range(60)]
+    table = pd.DataFrame({"participant_id": names, "new_lesions": counts, "years": years})
+    people = pd.DataFrame(
+        {"participant_id": names, "diagnosis": np.where(design[:, 0] == 1, "MS", "NMOSD")}
+    )
+    models = ModelSettings(covariates=(), bootstrap_draws=120)
+    rows = list(
+        count_rows(NewLesions(table, ""), people, StudySettings(name="test", models=models))
+    )
+    assert [row.role for row in rows] == ["secondary"] * 3 + ["sensitivity"] * 3
+    wald, again = rows[2].estimate, rows[5].estimate
+    assert again.interval_method == "bootstrap BCa"
+    assert again.estimate == wald.estimate
+    assert np.isnan(again.p_value)
+    # The same variance estimated twice, so nearly the same interval of the logarithm.
+    widths = [np.log(e.interval_high / e.interval_low) for e in (wald, again)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.35)
+    assert again.interval_low < again.estimate < again.interval_high
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, norm
 
 from lesion_dynamics.longitudinal.participant_bootstrap import (
     bca_interval,
     deltas,
     left_out,
+    mean_differences,
     pseudomedians,
     resampled,
     resampled_pairs,
@@ -78,6 +79,15 @@ def test_too_many_failed_draws_and_equal_draws_have_no_interval():
     assert np.isnan(bca_interval(1.0, np.ones(50), np.arange(3.0), level=0.95)[0])
 
 
+def test_a_biased_bootstrap_is_corrected_twice():
+    # A symmetric jackknife: no acceleration, ends at Phi(2 z0 + z) of the draws (Efron 1987).
+    draws = (np.arange(10_000) + 0.5) / 10_000
+    low, high, method = bca_interval(0.6, draws, np.array([-1.0, 0, 1]), level=0.9)
+    expected = norm.cdf(2 * norm.ppf(0.6) + norm.ppf([0.05, 0.95]))
+    assert method == "bootstrap BCa"
+    assert (low, high) == pytest.approx(tuple(expected), abs=1e-3)
+
+
 def test_an_undefined_acceleration_leaves_the_percentile_interval():
     low, high, method = bca_interval(0.5, np.linspace(0, 1, 101), np.full(9, 0.5), level=0.9)
     assert method == "bootstrap percentile"
@@ -99,7 +109,13 @@ def test_permutation_p_is_that_of_all_exchanges():
     found = permuted_difference(first, second, permutations=20_000, seed=1)
     assert found.p_value == pytest.approx(expected, abs=0.005)
     assert found.estimate == pytest.approx(first.mean() - second.mean())
-    assert permuted_difference(first, second, permutations=100, seed=1).p_value >= 1 / 101
+    apart = permuted_difference(np.arange(40.0), np.arange(100.0, 140.0), permutations=100, seed=1)
+    assert apart.p_value == pytest.approx(1 / 101)
+
+
+def test_the_difference_of_means_by_row():
+    first, second = np.array([[1.0, 2, 6], [0, 0, 3]]), np.array([[1.0, 1], [5, 7]])
+    assert mean_differences(first, second).tolist() == [2, -5]
 
 
 def test_quantile_regression_of_groups_is_the_difference_of_their_quantiles():
@@ -129,6 +145,7 @@ def test_quantile_effect_has_an_interval_over_participants_and_refuses_thin_tail
     keys = {"column": 1, "strata": strata, "draws": 60, "level": 0.9, "seed": 1}
     found = quantile_effect(response, design, quantile=0.5, **keys)
     assert found.interval_low < 3 < found.interval_high
+    assert found.interval_method == "bootstrap BCa"
     thin = quantile_effect(response, design, quantile=0.01, **keys)
     assert np.isnan(thin.estimate)
     assert "too few" in thin.note

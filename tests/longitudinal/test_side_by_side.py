@@ -53,6 +53,34 @@ def test_the_ratio_to_a_true_zero_is_not_a_number():
     assert np.isnan(found["measured_over_true"].iloc[0])
 
 
+def test_secondary_and_corrected_estimates_stand_beside_their_true_value_too():
+    def rows(version: str, factor: float) -> pd.DataFrame:
+        shift = Estimate(estimate=100 * factor).with_interval(
+            60 * factor, 140 * factor, level=0.95, method="x"
+        )
+        growth = Estimate(estimate=0.2 * factor)
+        own = [
+            Row("MS vs NMOSD", RATE, "shift", "mm3/year", shift),
+            Row("MS", "transformed_volume_slope", "mixed model", "mm/year", growth, "secondary"),
+        ]
+        return table_of(own, model_version=version)
+
+    name = "shift, deconvolved after calibration"
+    corrected = Estimate(estimate=90.0).with_interval(50, 130, level=0.95, method="x")
+    other = Estimate(estimate=0.5)
+    errors = table_of(
+        [Row("MS vs NMOSD", RATE, name, "mm3/year", corrected, "measurement error"),
+         Row("MS vs NMOSD", RATE, "attenuation of shift", "", other, "measurement error")],
+        model_version="m/1",
+    )  # fmt: skip
+    found = side_by_side(pd.concat([rows("m/1", 0.5), rows("truth", 1.0)]), None, errors=errors)
+    assert found["statistic"].tolist() == ["shift", "mixed model", name]
+    assert found["role"].tolist() == ["primary", "secondary", "corrected"]
+    assert found["true"].tolist() == [100, 0.2, 100]
+    assert found["measured_minus_true"].tolist() == pytest.approx([-50, -0.1, -10])
+    assert found["true_in_interval"].tolist() == ["no", "n/a", "yes"]
+
+
 def test_a_published_figure_that_nothing_answers_is_named():
     assert unmatched(table("m/1", 5.0), publication()) == []
     assert unmatched(table("m/1", 5.0), publication("misspelt")) == ["MS / misspelt / median"]

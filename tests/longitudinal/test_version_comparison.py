@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lesion_dynamics.longitudinal.participant_bootstrap import drawn_counts, drawn_rows
 from lesion_dynamics.longitudinal.verdicts import verdict
 from lesion_dynamics.longitudinal.version_agreement import (
     class_changes,
     class_of,
     icc_absolute,
+    resampled_icc,
     version_agreement,
 )
 from lesion_dynamics.longitudinal.version_differences import version_differences, version_pairs
@@ -86,6 +88,16 @@ def test_verdict(reference, other, gap, expected):
     word, reason = verdict(reference, other, gap, alpha=0.05)
     assert word == expected
     assert reason
+
+
+def test_resampled_icc_is_the_icc_of_the_participants_drawn():
+    pairs = np.random.default_rng(1).normal(5000, 20, (12, 2))
+    rows, counts = drawn_rows(12, 40, 3), drawn_counts(12, 40, 3)
+    expected = [icc_absolute(pairs[own]) for own in rows]
+    assert resampled_icc(pairs, counts) == pytest.approx(expected, rel=1e-8)
+    alone = np.zeros((1, 12))
+    alone[0, 4] = 12
+    assert np.isnan(resampled_icc(pairs, alone)).all()
 
 
 def test_icc_of_shrout_and_fleiss():

@@ -87,7 +87,7 @@ def small_study() -> dict[str, object]:
     values = yaml.safe_load((CONF / "study" / "hong2025.yaml").read_text())
     values["bootstrap_draws"] = 200
     values["models"].update(bootstrap_draws=0, permutations=200)
-    values["measurement_error"].update(simex_order=3, bootstrap_draws=100)
+    values["measurement_error"].update(bootstrap_draws=100)
     return values
 
 

@@ -320,7 +320,7 @@ def test_the_analysis_compares_an_outside_version_like_any_other(place: Place) -
     study = yaml.safe_load((ROOT / "conf/study/hong2025.yaml").read_text())
     study["bootstrap_draws"] = 100
     study["models"].update(bootstrap_draws=0, permutations=100)
-    study["measurement_error"].update(simex_order=3, bootstrap_draws=100)
+    study["measurement_error"].update(bootstrap_draws=100)
     cohort = {
         "name": "study", "layout": "bids", "root": place.phantom / "study",
         "truth": place.phantom / TRUTH / "lesion_measurements.tsv",

@@ -32,7 +32,7 @@ def analysed(folder: Path, scans: list[tuple[str, str, str, str, float]]) -> Ana
     study = yaml.safe_load((ROOT / "conf/study/hong2025.yaml").read_text())
     study["bootstrap_draws"] = 100
     study["models"].update(bootstrap_draws=0, permutations=100)
-    study["measurement_error"].update(simex_order=3, bootstrap_draws=100)
+    study["measurement_error"].update(bootstrap_draws=100)
     values = {
         "cohort": {"name": "own", "layout": "manifest", "root": folder},
         "measurements": str(folder / "volumes.tsv"), "study": study, "output": folder / "results",

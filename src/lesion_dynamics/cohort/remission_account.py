@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from lesion_dynamics.cohort.cohort import CohortTables
@@ -131,7 +132,7 @@ def _reasons_of_scans(sessions: pd.DataFrame, intervals: pd.DataFrame) -> pd.Dat
     key = ["participant_id", "session_id"]
     ends = ends.drop_duplicates([*key, "reason"]).sort_values([*key, "reason"])
     remission = ends.loc[ends["reason"] == IN_REMISSION, key].assign(in_remission=True)
-    joined = ends.groupby(key, sort=False)["reason"].agg(" and ".join).reset_index()
+    joined = _joined(ends, key)
     found = sessions[[*key, "days_from_baseline"]].merge(joined, on=key, how="left")
     found = found.merge(remission, on=key, how="left")
     alone = pd.Series(ONE_SCAN, index=found.index, dtype="str")
@@ -139,6 +140,19 @@ def _reasons_of_scans(sessions: pd.DataFrame, intervals: pd.DataFrame) -> pd.Dat
     alone = alone.mask(found["days_from_baseline"].isna(), NO_DAY)
     reason = found["reason"].fillna(alone).where(found["in_remission"].isna(), IN_REMISSION)
     return found.assign(reason=reason)[["participant_id", "reason"]]
+
+
+def _joined(ends: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """One row a scan, its reasons joined in their order; ``ends`` is sorted by scan."""
+    first = ~ends.duplicated(key)
+    joined = ends.loc[first, [*key, "reason"]].reset_index(drop=True)
+    # A scan has one reason or two, one an end; only those with two need words joined.
+    scan = first.cumsum().to_numpy(dtype=np.int64) - 1
+    further = np.flatnonzero(~first.to_numpy(dtype=bool))
+    reasons = joined["reason"].to_numpy(dtype=object, copy=True)
+    for row, text in zip(scan[further], ends["reason"].iloc[further], strict=True):
+        reasons[row] = f"{reasons[row]} and {text}"
+    return joined.assign(reason=reasons)
 
 
 def _counted(rows: pd.DataFrame) -> pd.DataFrame:

@@ -82,3 +82,30 @@ def fit_counts(counts: Floats, years: Floats, design: Floats) -> CountFit:
         theta=1 / dispersion,
         log_likelihood=float(result.llf),
     )
+
+
+def refit_counts(fit: CountFit, counts: Floats, years: Floats, design: Floats) -> Floats:
+    """(p,) coefficients of other participants; NaN where the fit is refused.
+
+    Newton from ``fit``: near a solution the long way from a Poisson model is not needed.
+    """
+    from statsmodels.discrete.discrete_model import NegativeBinomial
+
+    refused = np.full(design.shape[1], np.nan)
+    if not counts.any():
+        return refused
+    model = NegativeBinomial(counts, design, offset=np.log(years))
+    begin = np.append(fit.coefficients, 1 / fit.theta)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            found = model.fit(
+                start_params=begin, method="newton", maxiter=50, disp=0, skip_hessian=True
+            ).params
+            score = model.score(found)
+        except (np.linalg.LinAlgError, ValueError):
+            return refused
+    small = np.abs(score).max() <= _GRADIENT_TOLERANCE * max(1.0, counts.sum())
+    if not (small and found[-1] > 1 / LARGEST_SIZE):
+        return refused
+    return np.asarray(found[:-1], dtype=np.float64)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lesion_dynamics.cohort.cohort import DIAGNOSES
+from lesion_dynamics.longitudinal.corrected_estimates import Corrected, deconvolved, extrapolated
 from lesion_dynamics.longitudinal.detectable import participants_needed, smallest_detectable
 from lesion_dynamics.longitudinal.estimate import MINIMUM_PARTICIPANTS, Estimate
 from lesion_dynamics.longitudinal.medians import RESAMPLED_UP_TO
 from lesion_dynamics.longitudinal.participant_bootstrap import pseudomedians
 from lesion_dynamics.longitudinal.resampled_estimates import PAIRS_UP_TO
-from lesion_dynamics.longitudinal.simex import DELTA, STATISTICS, Rates, simex, simex_draws
+from lesion_dynamics.longitudinal.side_by_side import AFTER_CALIBRATION
+from lesion_dynamics.longitudinal.simex import DELTA, STATISTICS, Rates
 from lesion_dynamics.longitudinal.study import BETWEEN, Row, table_of
 from lesion_dynamics.longitudinal.volume_error import Z_95, Figures
 from lesion_dynamics.settings.study import StudySettings
@@ -23,7 +26,14 @@ from lesion_dynamics.settings.study import StudySettings
 Floats = NDArray[np.float64]
 RATE = "annualised_change_mm3_per_year"
 SDC = "smallest_detectable_change_mm3"
-CORRECTED = "SIMEX after calibration"
+CORRECTED = {
+    "deconvolution": f"deconvolved {AFTER_CALIBRATION}",
+    "simex": f"SIMEX {AFTER_CALIBRATION}",
+}
+_METHOD = {"deconvolution": "deconvolution", "simex": "SIMEX"}
+ENDS = ["first_lesion_volume_mm3", "last_lesion_volume_mm3"]
+SMALL_CORRECTION = 0.5
+"""Of the interval's half width: a correction below it is hard to tell from none."""
 NO_FIGURES = (
     "no error figures of both diagnoses: give study.measurement_error.figures, or a cohort with"
     " known truth"
@@ -69,10 +79,11 @@ def error_in_answer(
     """
     rows = [*_figure_rows(figures), *_power_rows(changes, settings)]
     rows += _below_noise(changes)
-    if set(figures) == set(DIAGNOSES) and settings.measurement_error.simex_order:
-        rows += _corrected(changes, noise, figures, settings)
-    elif settings.measurement_error.simex_order:
-        rows.append(_row(BETWEEN, RATE, CORRECTED, "mm3/year", Estimate(note=NO_FIGURES)))
+    label = CORRECTED.get(settings.measurement_error.correction)
+    if label and set(figures) == set(DIAGNOSES):
+        rows += _corrected(changes, noise, figures, settings, label)
+    elif label:
+        rows.append(_row(BETWEEN, RATE, label, "mm3/year", Estimate(note=NO_FIGURES)))
     return table_of(rows, model_version=model_version)
 
 
@@ -145,66 +156,91 @@ def published_difference(settings: StudySettings) -> float | None:
 
 
 def _corrected(
-    changes: pd.DataFrame, noise: pd.Series[float], figures: Figures, settings: StudySettings
-) -> Iterator[Row]:
+    changes: pd.DataFrame, noise: pd.Series[float], figures: Figures, settings: StudySettings,
+    label: str,
+) -> Iterator[Row]:  # fmt: skip
     groups = _groups(changes)
     sizes = [len(group) for group in groups]
     if min(sizes) < MINIMUM_PARTICIPANTS or sum(sizes) > RESAMPLED_UP_TO:
         note = f"not corrected: {sizes[0]} and {sizes[1]} participants"
-        yield _row(BETWEEN, RATE, CORRECTED, "mm3/year", Estimate(n=sum(sizes), note=note))
+        yield _row(BETWEEN, RATE, label, "mm3/year", Estimate(n=sum(sizes), note=note))
         return
     gains = [figures[name].gain for name in DIAGNOSES]
     note = "gain 1 in both, or unknown: only noise is taken out" if gains == [1, 1] else ""
     measured = [group[RATE].to_numpy(dtype=np.float64) for group in groups]
-    spreads = [
-        (group["participant_id"].map(noise).fillna(0.0) / group["remission_years"]).to_numpy(
-            dtype=np.float64
-        )
-        for group in groups
-    ]
-    rates = Rates(
-        ms=measured[0] / gains[0],
-        nmosd=measured[1] / gains[1],
-        ms_noise=spreads[0] / gains[0],
-        nmosd_noise=spreads[1] / gains[1],
-    )
+    rates = _calibrated(groups, noise, gains)
+    found = _by_method(rates, _loads(groups, figures), settings)
     for name, statistic in STATISTICS.items():
         between = name not in DIAGNOSES
         unit = "" if name == DELTA else "mm3/year"
-        key = (
-            (BETWEEN, RATE, f"{name}, {CORRECTED}")
-            if between
-            else (name, RATE, f"pseudomedian, {CORRECTED}")
-        )
+        key = (BETWEEN, RATE, f"{name}, {label}") if between else (
+            name, RATE, f"pseudomedian, {label}"
+        )  # fmt: skip
         n = sum(sizes) if between else sizes[DIAGNOSES.index(name)]
-        found = _with_interval(rates, name, n, settings, note)
-        corrected = found.estimate
-        yield _row(*key, unit, found)
         naive = float(statistic(measured[0][None], measured[1][None])[0])
+        estimate = _with_interval(found[name], name, naive, settings)
+        corrected = estimate.estimate
+        if not found[name].resampled.size:
+            estimate = estimate.noted(f"not resampled: {sizes[0]} and {sizes[1]} participants")
+        yield _row(*key, unit, replace(estimate, n=n).noted(note))
         share = naive / corrected if corrected else math.nan
         attenuation = Estimate(estimate=share, n=n, note="uncorrected over corrected")
-        label = "attenuation" if not between else f"attenuation of {name}"
-        yield _row(key[0], RATE, label, "", attenuation)
+        heading = f"attenuation of {name}" if between else "attenuation"
+        yield _row(key[0], RATE, heading, "", attenuation)
     yield _faked(rates, gains)
 
 
-def _with_interval(rates: Rates, name: str, n: int, settings: StudySettings, note: str) -> Estimate:
-    """A corrected estimate, its interval over participants up to `PAIRS_UP_TO` pairs."""
-    order, level = settings.measurement_error.simex_order, settings.interval_level
-    found = Estimate(estimate=simex(rates, name, order=order), n=n, note=note)
-    if max(rates.ms.size, rates.nmosd.size) ** 2 > PAIRS_UP_TO:
-        return found.noted(f"not resampled: {rates.ms.size} and {rates.nmosd.size} participants")
-    draws = settings.measurement_error.bootstrap_draws
-    rng = np.random.default_rng(settings.seed)
-    drawn = simex_draws(rates, name, order=order, draws=draws, rng=rng)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+def _calibrated(groups: list[pd.DataFrame], noise: pd.Series[float], gains: list[float]) -> Rates:
+    """Changes and their noise over the gain."""
+    changes, spreads = [], []
+    for group, gain in zip(groups, gains, strict=True):
+        own = group["participant_id"].map(noise).fillna(0.0) / group["remission_years"]
+        changes.append(group[RATE].to_numpy(dtype=np.float64) / gain)
+        spreads.append(own.to_numpy(dtype=np.float64) / gain)
+    return Rates(ms=changes[0], nmosd=changes[1], ms_noise=spreads[0], nmosd_noise=spreads[1])
+
+
+def _loads(groups: list[pd.DataFrame], figures: Figures) -> tuple[Floats, Floats]:
+    """Calibrated mean of each participant's first and last volume, mm3."""
+    first, second = (
+        (group[ENDS].mean(axis=1).to_numpy(dtype=np.float64) - figures[name].offset_mm3)
+        / figures[name].gain
+        for name, group in zip(DIAGNOSES, groups, strict=True)
+    )
+    return first, second
+
+
+def _by_method(
+    rates: Rates, loads: tuple[Floats, Floats], settings: StudySettings
+) -> dict[str, Corrected]:
+    """Every corrected estimate, resampled up to `PAIRS_UP_TO` pairs of participants."""
+    chosen = settings.measurement_error
+    few = max(rates.ms.size, rates.nmosd.size) ** 2 <= PAIRS_UP_TO
+    draws = chosen.bootstrap_draws if few else 0
+    if chosen.correction == "simex":
+        return extrapolated(rates, order=chosen.simex_order, draws=draws, seed=settings.seed)
+    return deconvolved(rates, loads, draws=draws, seed=settings.seed)
+
+
+def _with_interval(
+    corrected: Corrected, name: str, naive: float, settings: StudySettings
+) -> Estimate:
+    """A corrected estimate with its interval over participants, and what it cannot promise."""
+    found, level = Estimate(estimate=corrected.estimate), settings.interval_level
+    if name == DELTA and abs(found.estimate) > 1:
+        found = found.noted("beyond 1: the noise is large against the differences")
+    if not corrected.resampled.size:
+        return found
+    low, high = np.quantile(corrected.resampled, [(1 - level) / 2, (1 + level) / 2])
     if name == DELTA:
         low, high = np.clip([low, high], -1, 1)
-        if abs(found.estimate) > 1:
-            found = found.noted("beyond 1: the noise is large against the differences")
-    return found.with_interval(
-        float(low), float(high), level=level, method="bootstrap percentile of SIMEX"
-    )
+    if abs(found.estimate - naive) < SMALL_CORRECTION * (high - low) / 2:
+        found = found.noted(
+            "the correction is small against chance: what is left of the segmenter's bias may be"
+            " more than a third"
+        )
+    method = f"bootstrap percentile of {_METHOD[settings.measurement_error.correction]}"
+    return found.with_interval(float(low), float(high), level=level, method=method)
 
 
 def _faked(rates: Rates, gains: list[float]) -> Row:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Literal, get_args
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lesion_dynamics.longitudinal.estimate import MINIMUM_PARTICIPANTS, Estimate, too_few
-
-IntervalMethod = Literal["BCa", "percentile"]
+from lesion_dynamics.longitudinal.participant_bootstrap import bca_interval, medians, resampled
 
 RESAMPLED_UP_TO = 1000
 """Participants. Above, order statistics give nearly the same interval at once."""
@@ -51,31 +47,11 @@ def median(values: NDArray[np.float64], *, level: float, draws: int, seed: int) 
     if n > RESAMPLED_UP_TO:
         low, high = _between_order_statistics(values, level=level)
         return found.with_interval(low, high, level=level, method="order statistics")
-    for method in get_args(IntervalMethod):
-        low, high = _interval(values, method=method, level=level, draws=draws, seed=seed)
-        if np.isfinite([low, high]).all():
-            return found.with_interval(low, high, level=level, method=f"bootstrap {method}")
+    drawn, jackknife = resampled(medians, values, draws=draws, seed=seed)
+    low, high, method = bca_interval(middle, drawn, jackknife, level=level)
+    if method:
+        return found.with_interval(low, high, level=level, method=method)
     return found.noted("the bootstrap interval is undefined")
-
-
-def _interval(
-    values: NDArray[np.float64], *, method: IntervalMethod, level: float, draws: int, seed: int
-) -> tuple[float, float]:
-    from scipy.stats import bootstrap
-
-    with warnings.catch_warnings():
-        # A degenerate distribution and its 0/0 show as NaN, which the caller answers.
-        warnings.simplefilter("ignore")
-        result = bootstrap(
-            (values,),
-            np.median,
-            n_resamples=draws,
-            confidence_level=level,
-            method=method,
-            rng=np.random.default_rng(seed),
-            vectorized=True,
-        )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def _between_order_statistics(values: NDArray[np.float64], *, level: float) -> tuple[float, float]:

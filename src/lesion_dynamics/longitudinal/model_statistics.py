@@ -19,6 +19,11 @@ from lesion_dynamics.longitudinal.model_design import (
     transformed,
 )
 from lesion_dynamics.longitudinal.new_lesions import NewLesions
+from lesion_dynamics.longitudinal.participant_bootstrap import (
+    bca_interval,
+    mean_differences,
+    resampled_pairs,
+)
 from lesion_dynamics.longitudinal.permutation import permuted_difference
 from lesion_dynamics.longitudinal.quantile_regression import quantile_effect
 from lesion_dynamics.longitudinal.study import BETWEEN, SECONDARY, SENSITIVITY, Row
@@ -96,7 +101,20 @@ def _permutation_row(inputs: ModelInputs, settings: StudySettings) -> Iterator[R
         estimate = permuted_difference(
             groups[0], groups[1], permutations=settings.models.permutations, seed=settings.seed
         )
+        estimate = _with_bootstrap(estimate, groups, settings)
     yield Row(BETWEEN, GROWTH, "permutation", _unit(settings), estimate, SECONDARY)
+
+
+def _with_bootstrap(estimate: Estimate, groups: list[Floats], settings: StudySettings) -> Estimate:
+    """The difference of mean slopes with a BCa interval over participants."""
+    if min(group.size for group in groups) < MINIMUM_PARTICIPANTS:
+        return estimate
+    drawn, jackknife = resampled_pairs(
+        mean_differences, *groups, draws=settings.bootstrap_draws, seed=settings.seed
+    )
+    level = settings.interval_level
+    low, high, method = bca_interval(estimate.estimate, drawn, jackknife, level=level)
+    return estimate.with_interval(low, high, level=level, method=method) if method else estimate
 
 
 def _quantile_rows(inputs: ModelInputs, settings: StudySettings) -> Iterator[Row]:

@@ -72,17 +72,39 @@ def resampled(
     return _resampled(statistic, values.tobytes(), draws, seed)
 
 
+def drawn_rows(n: int, draws: int, seed: int, group: int = 0) -> NDArray[np.int64]:
+    """(draws, n) participants drawn with replacement: the same for every quantity and version.
+
+    group : 0 or 1, of two that are drawn each on its own.
+    """
+    remembered = n * draws <= CHUNK_VALUES
+    return (_drawn_rows if remembered else _drawn_rows.__wrapped__)(n, draws, seed, group)
+
+
+@lru_cache(maxsize=16)
+def _drawn_rows(n: int, draws: int, seed: int, group: int) -> NDArray[np.int64]:
+    rng = np.random.default_rng([seed, group] if group else seed)
+    rows = rng.integers(0, n, (draws, n))
+    rows.setflags(write=False)
+    return rows
+
+
+@lru_cache(maxsize=16)
+def drawn_counts(n: int, draws: int, seed: int) -> Floats:
+    """(draws, n) how often `drawn_rows` has each participant."""
+    places = drawn_rows(n, draws, seed) + n * np.arange(draws)[:, None]
+    counts = np.bincount(places.ravel(), minlength=draws * n).reshape(draws, n)
+    return _fixed(counts.astype(np.float64))
+
+
 @lru_cache(maxsize=REMEMBERED)
 def _resampled(
     statistic: Statistic, content: bytes, draws: int, seed: int
 ) -> tuple[Floats, Floats]:
     values = np.frombuffer(content)
-    rng, n = np.random.default_rng(seed), values.size
-    step = max(1, CHUNK_VALUES // (n * n))
-    found = [
-        statistic(values[rng.integers(0, n, (min(step, draws - begin), n))])
-        for begin in range(0, draws, step)
-    ]
+    n = values.size
+    step, rows = max(1, CHUNK_VALUES // (n * n)), drawn_rows(n, draws, seed)
+    found = [statistic(values[rows[begin : begin + step]]) for begin in range(0, draws, step)]
     return _fixed(np.concatenate(found)), _fixed(statistic(left_out(values)))
 
 
@@ -110,14 +132,13 @@ def _resampled_pairs(
     statistic: PairStatistic, content: bytes, other_content: bytes, draws: int, seed: int
 ) -> tuple[Floats, Floats]:
     first, second = np.frombuffer(content), np.frombuffer(other_content)
-    rng, n1, n2 = np.random.default_rng(seed), first.size, second.size
+    n1, n2 = first.size, second.size
     step = max(1, CHUNK_VALUES // (n1 * n2))
+    rows, others = drawn_rows(n1, draws, seed), drawn_rows(n2, draws, seed, 1)
     found = []
     for begin in range(0, draws, step):
-        size = min(step, draws - begin)
-        one = first[rng.integers(0, n1, (size, n1))]
-        other = second[rng.integers(0, n2, (size, n2))]
-        found.append(statistic(one, other))
+        part = slice(begin, begin + step)
+        found.append(statistic(first[rows[part]], second[others[part]]))
     without_first = statistic(left_out(first), np.broadcast_to(second, (n1, n2)))
     without_second = statistic(np.broadcast_to(first, (n2, n1)), left_out(second))
     # Each group's influence is centred on its own mean: both add to the acceleration.
@@ -125,6 +146,11 @@ def _resampled_pairs(
         [without_first - without_first.mean(), without_second - without_second.mean()]
     )
     return _fixed(np.concatenate(found)), _fixed(jackknife)
+
+
+def medians(values: Floats) -> Floats:
+    """Median of each row."""
+    return np.asarray(np.median(values, axis=1))
 
 
 def pseudomedians(values: Floats) -> Floats:
@@ -143,3 +169,8 @@ def deltas(first: Floats, second: Floats) -> Floats:
     """Cliff's delta of each row."""
     pairs = np.sign(first[:, :, None] - second[:, None, :])
     return np.asarray(pairs.mean(axis=(1, 2)))
+
+
+def mean_differences(first: Floats, second: Floats) -> Floats:
+    """Difference of the means of each row."""
+    return np.asarray(first.mean(axis=1) - second.mean(axis=1))

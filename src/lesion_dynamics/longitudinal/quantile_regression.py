@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesion_dynamics.longitudinal.estimate import Estimate
-from lesion_dynamics.longitudinal.participant_bootstrap import FEWEST_DRAWS_KEPT
+from lesion_dynamics.longitudinal.participant_bootstrap import FEWEST_DRAWS_KEPT, bca_interval
 
 Floats = NDArray[np.float64]
 SCANS_PER_COEFFICIENT = 5
@@ -45,7 +45,7 @@ def quantile_effect(
     level: float,
     seed: int,
 ) -> Estimate:
-    """One coefficient with a percentile interval over participants drawn within ``strata``.
+    """One coefficient with a BCa interval over participants drawn within ``strata``.
 
     No p: in samples of this size no quantile-regression test keeps its level with ties.
 
@@ -67,5 +67,9 @@ def quantile_effect(
     kept = drawn[np.isfinite(drawn)]
     if kept.size < FEWEST_DRAWS_KEPT * draws:
         return found.noted(f"{draws - kept.size} of {draws} draws not solved: no interval")
-    low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
-    return found.with_interval(float(low), float(high), level=level, method="bootstrap percentile")
+    rest = [np.delete(np.arange(n), one) for one in range(n)]
+    jackknife = np.array(
+        [quantile_coefficients(response[rows], design[rows], quantile)[column] for rows in rest]
+    )
+    low, high, method = bca_interval(found.estimate, kept, jackknife, level=level)
+    return found.with_interval(low, high, level=level, method=method)

@@ -46,21 +46,38 @@ class Line:
     note: str = ""
 
 
+class Intervals:
+    """Intervals between sessions by washout: the same for every model version, so made once."""
+
+    def __init__(self, tables: CohortTables) -> None:
+        self._tables = tables
+        self._found: dict[float, pd.DataFrame] = {}
+
+    def at(self, washout_days: float) -> pd.DataFrame:
+        """Table of `session_intervals`."""
+        if washout_days not in self._found:
+            self._found[washout_days] = session_intervals(self._tables, washout_days=washout_days)
+        return self._found[washout_days]
+
+
 def robustness(
-    inputs: VersionInputs, settings: StudySettings, others: Mapping[str, pd.DataFrame]
-) -> pd.DataFrame:
+    inputs: VersionInputs, settings: StudySettings, others: Mapping[str, pd.DataFrame],
+    *, intervals: Intervals | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Three estimates of each line: the typical change of MS and NMOSD and their shift.
 
     Parameters
     ----------
     others : from a line's name to a checked table of volumes of the same model version.
+    intervals : of the common scans, shared with other model versions.
 
     Returns
     -------
     `ROBUSTNESS_COLUMNS`; the first line is `DECLARED`.
     """
     records = []
-    for line in _lines(inputs, settings, others):
+    between = intervals or Intervals(replace(inputs.tables, sessions=inputs.common.sessions))
+    for line in _lines(inputs, settings, others, between):
         for diagnosis, statistic, estimate in _estimates(line.rates, settings):
             found = asdict(estimate.noted(line.note))
             keys = {
@@ -72,15 +89,16 @@ def robustness(
 
 
 def _lines(
-    inputs: VersionInputs, settings: StudySettings, others: Mapping[str, pd.DataFrame]
-) -> Iterator[Line]:
+    inputs: VersionInputs, settings: StudySettings, others: Mapping[str, pd.DataFrame],
+    between: Intervals,
+) -> Iterator[Line]:  # fmt: skip
     panel, volumes = settings.robustness, common_volumes(inputs)
-    declared = _intervals(inputs, settings.washout_days)
+    declared = between.at(settings.washout_days)
     people = _people(inputs, volumes, declared)
     base = _rates(people, RATE)
     yield Line(DECLARED, f"washout {settings.washout_days:g} days, two-point", base)
     for days in panel.washout_days:
-        other = _people(inputs, volumes, _intervals(inputs, days))
+        other = _people(inputs, volumes, between.at(days))
         yield Line("washout", f"{days:g} days", _rates(other, RATE))
     if panel.attack_intervals:
         yield Line("intervals", "attacks or not", _rates(people, TOTAL_RATE))

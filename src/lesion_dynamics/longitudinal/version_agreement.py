@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lesion_dynamics.cohort.cohort import DIAGNOSES
 from lesion_dynamics.longitudinal.estimate import MINIMUM_PARTICIPANTS, too_few
+from lesion_dynamics.longitudinal.participant_bootstrap import drawn_counts
 from lesion_dynamics.settings.study import StudySettings
 
 Floats = NDArray[np.float64]
@@ -57,6 +58,27 @@ def _icc(samples: Floats) -> Floats:
     return np.asarray(found)
 
 
+def resampled_icc(pairs: Floats, counts: Floats) -> Floats:
+    """(draws,) ICC(A,1) of the participants of (n, 2) that ``counts`` (draws, n) has drawn.
+
+    Of two columns the mean squares are those of their sums and differences: between participants
+    var(sum) / 2, error var(difference) / 2, versions n mean(difference)^2 / 2. NaN where one
+    participant alone was drawn.
+    """
+    n = len(pairs)
+    # About the cohort's mean, so that squares of large volumes do not swallow their differences.
+    sums = pairs.sum(axis=1) - pairs.sum(axis=1).mean()
+    gaps = pairs[:, 1] - pairs[:, 0]
+    columns = np.column_stack([sums, sums**2, gaps, gaps**2])
+    total, squares, gap, gap_squares = (counts @ columns).T
+    between = (squares - total**2 / n) / (n - 1) / 2
+    error = (gap_squares - gap**2 / n) / (n - 1) / 2
+    versions = gap**2 / n / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (between - error) / (between + error + 2 * (versions - error) / n)
+    return np.where(counts.max(axis=1) == n, np.nan, found)
+
+
 def version_agreement(
     reference: pd.DataFrame, other: pd.DataFrame, *, names: tuple[str, str], settings: StudySettings
 ) -> pd.DataFrame:
@@ -94,11 +116,9 @@ def _agreement(both: Floats, settings: StudySettings) -> dict[str, object]:
     level = settings.interval_level
     reach = float(t.ppf((1 + level) / 2, n - 1)) * spread / np.sqrt(n)
     limit = float(norm.ppf((1 + LIMITS) / 2)) * spread
-    rng = np.random.default_rng(settings.seed)
-    draws = min(settings.bootstrap_draws, max(1, 20_000_000 // n))
-    resampled = (
-        _icc(both[rng.integers(0, n, (draws, n))]) if n * draws < 2_000_000 else np.array([])
-    )
+    draws = settings.bootstrap_draws
+    few = n * draws < 2_000_000
+    resampled = resampled_icc(both, drawn_counts(n, draws, settings.seed)) if few else np.array([])
     kept = resampled[np.isfinite(resampled)]
     low, high = (
         np.quantile(kept, [(1 - level) / 2, (1 + level) / 2]) if kept.size > 1 else (np.nan,) * 2

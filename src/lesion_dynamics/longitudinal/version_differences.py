@@ -16,6 +16,7 @@ from lesion_dynamics.longitudinal.measurements import TRUTH
 from lesion_dynamics.longitudinal.participant_bootstrap import (
     bca_interval,
     deltas,
+    medians,
     pseudomedians,
     resampled,
     resampled_pairs,
@@ -91,15 +92,11 @@ def _paired(reference: pd.DataFrame, other: pd.DataFrame, quantity: str) -> Pair
     return Pair(ms=values[of_ms], nmosd=values[~of_ms])
 
 
-def _medians(values: Floats) -> Floats:
-    return np.asarray(np.median(values, axis=1))
-
-
 def _of_quantity(
     pair: Pair, quantity: str, unit: str, settings: StudySettings
 ) -> Iterator[dict[str, object]]:
     for diagnosis, group in zip(DIAGNOSES, (pair.ms, pair.nmosd), strict=True):
-        for statistic, function in (("median", _medians), ("pseudomedian", pseudomedians)):
+        for statistic, function in (("median", medians), ("pseudomedian", pseudomedians)):
             key = {"diagnosis": diagnosis, "quantity": quantity, "statistic": statistic}
             found = _one_group(group, function, settings)
             yield {**key, "unit": unit, "n": len(group), **found}

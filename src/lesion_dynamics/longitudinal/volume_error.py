@@ -15,6 +15,10 @@ from lesion_dynamics.settings.measurement_error import VolumeErrorFigures
 Floats = NDArray[np.float64]
 FEWEST_SCANS = 10
 """Scans of a diagnosis from which its error is estimated."""
+LARGEST_GAIN_ERROR = 0.15
+"""Standard error of a gain from changes, as a share of it, up to which it is taken."""
+_TO_STANDARD_DEVIATION, _OF_A_MEDIAN = 1.4826, 1.2533
+"""Of a median absolute deviation; of a median against a mean (both normal)."""
 Z_95 = 1.959963984540054
 """A change beyond 1.96 standard deviations of its noise is seen once in 20 without one."""
 
@@ -26,8 +30,11 @@ def figures_against_truth(
 ) -> dict[str, VolumeErrorFigures]:
     """Error figures of each diagnosis that has enough scans.
 
-    Gain and offset: Theil-Sen line through the participants' mean volumes, so that one badly
-    segmented participant cannot tilt it. Noise: residuals about each participant's own mean
+    Gain: what a change is scaled by, so from the changes between the scans of a participant (median
+    of measured over true change, weighted by the true change over the volume: least absolute
+    deviations); where these are too small against the noise, the Theil-Sen line through the
+    participants' mean volumes. Offset: the median of what is left of the means. One badly segmented
+    participant tilts neither. Noise: residuals about each participant's own mean
     residual (what stays the same in all scans of a participant cancels in a change), their
     squares regressed on the squared volume (weighted), neither part below zero.
 
@@ -47,11 +54,10 @@ def figures_against_truth(
 
 def _figures(scans: pd.DataFrame, diagnosis: str) -> VolumeErrorFigures:
     from scipy.optimize import nnls
-    from scipy.stats import theilslopes
 
     means = scans.groupby("participant_id")[["lesion_volume_mm3", "lesion_volume_mm3_true"]].mean()
     measured, true = means["lesion_volume_mm3"], means["lesion_volume_mm3_true"]
-    gain = max(float(theilslopes(measured, true)[0]), 1e-6)
+    gain = max(_gain(scans, measured, true), 1e-6)
     offset = float((measured - gain * true).median())
     volumes = scans["lesion_volume_mm3_true"].to_numpy(dtype=np.float64)
     residual = scans["lesion_volume_mm3"] - (offset + gain * volumes)
@@ -73,6 +79,32 @@ def _figures(scans: pd.DataFrame, diagnosis: str) -> VolumeErrorFigures:
         noise_mm3=float(np.sqrt(parts[0])),
         noise_share=float(np.sqrt(parts[1])) / gain,
     )
+
+
+def _gain(scans: pd.DataFrame, measured: pd.Series[float], true: pd.Series[float]) -> float:
+    """Of changes within participants, or of the means of ``measured`` and ``true``."""
+    from scipy.stats import theilslopes
+
+    names = ["lesion_volume_mm3", "lesion_volume_mm3_true"]
+    ordered = scans.sort_values([*SCAN], kind="stable")
+    steps = ordered.groupby("participant_id", sort=False)[names].diff().dropna()
+    size = ordered["participant_id"].map(true).reindex(steps.index).to_numpy(dtype=np.float64)
+    seen, happened = (steps[name].to_numpy(dtype=np.float64) for name in names)
+    # Noise grows with the volume, so a change counts in units of it.
+    unit = np.hypot(size, np.median(size)) if size.size else size
+    kept = (happened != 0) & (unit > 0)
+    seen, happened = seen[kept] / unit[kept], happened[kept] / unit[kept]
+    if seen.size >= FEWEST_SCANS:
+        slopes = seen / happened
+        order = np.argsort(slopes)
+        weight = np.abs(happened)[order].cumsum()
+        gain = float(slopes[order][np.searchsorted(weight, weight[-1] / 2)])
+        left = seen - gain * happened
+        noise = _TO_STANDARD_DEVIATION * float(np.median(np.abs(left - np.median(left))))
+        error = _OF_A_MEDIAN * noise / float(np.sqrt((happened**2).sum()))
+        if error <= LARGEST_GAIN_ERROR * gain:
+            return gain
+    return float(theilslopes(measured, true)[0])
 
 
 def change_noise(

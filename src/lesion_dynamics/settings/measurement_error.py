@@ -8,6 +8,8 @@ from pydantic import Field
 
 from lesion_dynamics.settings.strict import Strict
 
+Correction = Literal["deconvolution", "simex", "none"]
+
 
 class VolumeErrorFigures(Strict):
     """Error of one scan's lesion volume: measured = offset + gain x true + noise.
@@ -29,14 +31,17 @@ class MeasurementErrorSettings(Strict):
 
     figures : of each diagnosis, from a validation. Empty: estimated against the truth where the
         cohort has one, otherwise nothing is corrected.
-    simex_order : noise levels from which SIMEX extrapolates Cliff's delta; more leave less bias
-        and cost variance. Pseudomedians and shifts take two at most. 1: the gain is taken out
-        and nothing extrapolated; 0: no correction.
+    correction : deconvolution (of unimodal true changes; docs/statistics.md has its assumptions),
+        simex, or none.
+    simex_order : with simex: noise levels from which Cliff's delta is extrapolated; more leave
+        less bias and cost variance. Pseudomedians and shifts take two at most. 1: the gain is
+        taken out and nothing extrapolated.
     bootstrap_draws : draws of participants for the interval of a corrected estimate.
     power : with which the smallest detectable difference is found.
     """
 
     figures: tuple[VolumeErrorFigures, ...] = ()
-    simex_order: int = Field(default=7, ge=0, le=10)
+    correction: Correction = "deconvolution"
+    simex_order: int = Field(default=7, ge=1, le=10)
     bootstrap_draws: int = Field(default=500, ge=100)
     power: float = Field(default=0.8, gt=0.5, lt=1)

@@ -18,7 +18,7 @@ from lesion_dynamics.longitudinal.against_truth import volume_errors
 from lesion_dynamics.longitudinal.error_in_answer import error_in_answer, with_noise
 from lesion_dynamics.longitudinal.measurements import TRUTH, model_versions
 from lesion_dynamics.longitudinal.repeatability import with_repeatability
-from lesion_dynamics.longitudinal.robustness import robustness
+from lesion_dynamics.longitudinal.robustness import Intervals, robustness
 from lesion_dynamics.longitudinal.same_scans import SCAN, SameScans, same_scans
 from lesion_dynamics.longitudinal.side_by_side import side_by_side
 from lesion_dynamics.longitudinal.table_one import table_one
@@ -95,20 +95,25 @@ def analyse(inputs: AnalysisInputs, settings: AnalyzeSettings) -> AnalysisResult
     found = {name: study_of_version(own, intervals, study) for name, own in versions.items()}
     found, errors = _with_errors(found, inputs, study)
     statistics = pd.concat(_statistics(found, tables.participants, study), ignore_index=True)
+    error = pd.concat(errors, ignore_index=True)
     changes = {name: own.changes for name, own in found.items()}
     # Before the robustness panel: it draws so much that the draws of the study are forgotten.
     between = _between_versions(statistics, changes, study)
+    panel = Intervals(measured)
     result = AnalysisResult(
         statistics=statistics,
         changes=_stacked(changes),
         intervals=_stacked({name: own.intervals for name, own in found.items()}),
-        comparison=side_by_side(statistics, study.published),
+        comparison=side_by_side(statistics, study.published, errors=error),
         left_out=common.left_out,
         robustness=pd.concat(
-            [robustness(own, study, inputs.lines_of(name)) for name, own in versions.items()],
+            [
+                robustness(own, study, inputs.lines_of(name), intervals=panel)
+                for name, own in versions.items()
+            ],
             ignore_index=True,
         ),
-        measurement_error=pd.concat(errors, ignore_index=True),
+        measurement_error=error,
         **between,
         table_one=table_one(
             tables.participants,

@@ -63,9 +63,10 @@ def _undated_lines(inputs: AnalysisInputs) -> list[str]:
 def _dates_out_of_order(sessions: pd.DataFrame) -> list[str]:
     """Participants whose sessions are numbered against their dates, and how they are used."""
     by_name = sessions.sort_values(["participant_id", "session_id"], kind="stable")
-    days = by_name.groupby("participant_id", sort=True)["days_from_baseline"]
-    wrong = days.apply(lambda own: not own.is_monotonic_increasing)
-    who = [str(name) for name in wrong.index[wrong.to_numpy(dtype=bool)]]
+    names, days = by_name["participant_id"], by_name["days_from_baseline"]
+    # A row at a time: of 100,000 participants a call each would take seconds.
+    backwards = (names == names.shift()) & ~(days >= days.shift())
+    who = [str(name) for name in names[backwards].unique()]
     if not who:
         return []
     shown = ", ".join(who[:SHOWN_REFUSALS]) + (", ..." if len(who) > SHOWN_REFUSALS else "")
