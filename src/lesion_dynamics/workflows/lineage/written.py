@@ -35,11 +35,12 @@ def write_inference_lineage(
     input_hashes: Mapping[str, Any],
     settings: Mapping[str, Any],
     sidecars: Iterable[Path] = (),
+    engines: Iterable[str] = (),
 ) -> None:
     """``lineage.json`` of a derivatives folder; of an ensemble with all its members.
 
     input_hashes : of every scan, as its sidecar has them; one hash over all is kept here.
-    sidecars : of the masks, which say what ran the network.
+    sidecars : of the masks, which say what ran the network. engines : of masks that lie elsewhere.
     """
     write_lineage(
         folder,
@@ -51,14 +52,14 @@ def write_inference_lineage(
             "model_version": version.label,
             "tta": tta_of(version),
             "mode": version.mode,
-            "engines": _engines(sidecars),
+            "engines": sorted({*engines_of(sidecars), *engines}),
         },
         model_versions={one.label: of_model_version(one) for one in members_of(version)},
         outputs={FILE_NAME: folder / FILE_NAME},
     )
 
 
-def _engines(sidecars: Iterable[Path]) -> list[str]:
+def engines_of(sidecars: Iterable[Path]) -> list[str]:
     """Those of the scans that are there, each once."""
     found = set()
     for path in sidecars:
