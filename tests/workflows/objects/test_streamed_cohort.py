@@ -101,8 +101,8 @@ def test_a_participant_has_another_key_when_anything_of_it_changes(
     version = ModelVersion(manifest.name, 1, manifest, SHIPPED_FOLDER / "weights.safetensors")
 
     def keys(*overrides: str) -> list[str]:
-        source = StreamedCohort.opened(settings_of(tmp_path, *overrides))
-        return [source.key(who, version) for who in WHO]
+        found = StreamedCohort.opened(settings_of(tmp_path, *overrides)).keys(version)
+        return [found[who] for who in WHO]
 
     first = keys()
     assert len(set(first)) == len(WHO)

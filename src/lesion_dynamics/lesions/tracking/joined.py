@@ -54,7 +54,7 @@ def joined_lesions(
     large = np.bincount(numbers) >= max(minimum_voxels, 1.0) * (1 - 1e-6)
     # A lesion that grew on all sides leaves a shell: its centre lies in what was there before.
     large &= before[_centres(far, numbers, earlier.shape)] == 0
-    kept = np.zeros(len(large), dtype=np.int32)
+    kept = np.zeros(len(large), dtype=np.int64)
     kept[large] = np.arange(1, int(large.sum()) + 1)
     far, numbers = far[large[numbers]], kept[numbers[large[numbers]]]
     found = np.zeros(earlier.size, dtype=np.int32)

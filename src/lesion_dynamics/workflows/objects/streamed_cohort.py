@@ -74,23 +74,39 @@ class StreamedCohort:
         Mirror(self.url, folder).hold(wanted)
         return folder
 
-    def key(self, participant_id: str, version: ModelVersion) -> str:
-        """Hash of all that a participant's rows and files depend on; no byte of an image."""
+    def keys(self, version: ModelVersion) -> dict[str, str]:
+        """Of every participant a hash of all that its rows and files depend on.
+
+        No byte of an image is needed: the store's marks stand for the objects.
+        """
         cohort = self.settings.cohort
-        own = self.tables.of({participant_id})
         coefficients = cohort.distortion.gradient_coefficients
-        return hash_of_content(
+        shared = hash_of_content(
             {
                 "source": hash_of_source(*_SOURCE),
                 "quality": hash_of_source(*QUALITY_SOURCE),
                 "version": scan_key({}, version),
-                "objects": {n: o.mark for n, o in self.objects.get(participant_id, {}).items()},
-                "tables": [one.to_csv() for one in (own.participants, own.sessions)],
                 "cohort": cohort.model_dump(mode="json", exclude={"root", "truth", "name"}),
                 "coefficients": {n: hash_of_file(path) for n, path in coefficients.items()},
                 "mni": self.settings.mni,
             }
         )
+        rows: dict[str, list[str]] = defaultdict(list)
+        for table in (self.tables.participants, self.tables.sessions):
+            names = list(table.columns)
+            for row in table.itertuples(index=False):
+                said = dict(zip(names, map(str, row), strict=True))
+                rows[said["participant_id"]].append(hash_of_content(said))
+        return {
+            who: hash_of_content(
+                {
+                    "shared": shared,
+                    "tables": own,
+                    "objects": {n: o.mark for n, o in self.objects.get(who, {}).items()},
+                }
+            )
+            for who, own in rows.items()
+        }
 
     def parts(self, due: Sequence[str]) -> Iterator[tuple[list[str], Path]]:
         """Participants whose scans are here, the next ones' on their way; gone afterwards."""

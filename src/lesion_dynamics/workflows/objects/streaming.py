@@ -8,6 +8,7 @@ leave this computer when their results are in the store. Two parts together hold
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,14 @@ def segment_streamed(
     settings = source.settings
     ledger = Ledger(folder, settings, settings.cohort.name, version.folder_name)
     outputs = StoredOutputs(folder, mirror)
+    keys = source.keys(version)
     outcome = Outcome()
     scans: list[Scan] = []
     exclusions: list[Exclusion] = []
     due: list[str] = []
     for who in source.tables.participants["participant_id"]:
         entry = ledger.of(who)
-        if entry is None or entry.key != source.key(who, version) or not outputs.has(entry):
+        if entry is None or entry.key != keys[who] or not outputs.has(entry):
             due.append(who)
             continue
         scans += entry.scans_of(who)
@@ -73,7 +75,7 @@ def segment_streamed(
         outcome.add(worked)
         scans += cohort.scans
         exclusions += cohort.exclusions
-        entries = _entries(source, version, cohort, worked, outputs)
+        entries = _entries(keys, version, cohort, worked, outputs)
         for who in part:
             outcome.quality[who] = quality_of(who, folder)
         sidecars = [one.outputs.sidecar for task in worked.tasks for one in task.scans]
@@ -110,7 +112,7 @@ def _cohort_of(
 
 
 def _entries(
-    source: StreamedCohort,
+    keys: Mapping[str, str],
     version: ModelVersion,
     cohort: Cohort,
     worked: Worked,
@@ -127,7 +129,7 @@ def _entries(
         if who in wrong or quality_task(task, outputs.folder, preprocessing) is not None:
             continue
         entries[who] = Entry(
-            key=source.key(who, version),
+            key=keys[who],
             outputs=outputs.marks(who),
             scans={one.scan.session_id: _said_of(one, worked) for one in task.scans},
             exclusions=tuple(asdict(e) for e in cohort.exclusions if e.participant_id == who),
