@@ -113,6 +113,7 @@ def work_on(
     kept = len(rows)
     to_do = _to_do(tasks, unusable, version, folder)
     new_rows, failed = _segment(to_do, version, steps, settings, mirror)
+    failed.sort(key=lambda one: (one.participant_id, one.session_id or ""))
     for failure in failed:  # the others were said before the work began
         _LOG.warning("failed: %s", failure.line)
     rows.update(new_rows)

@@ -82,6 +82,8 @@ def segment_streamed(
         outcome.engines |= set(engines_of(sidecars))
         ledger.keep(entries, without=[who for who in part if who not in entries])
     outputs.fetch(())
+    for named in (outcome.unusable, outcome.failed):
+        named.sort(key=lambda one: (one.participant_id, one.session_id or ""))
     whole = assembled(settings.cohort, source.tables, scans, exclusions)
     require_some_usable(len(whole.scans), outcome.unusable)
     return whole, outcome
