@@ -82,6 +82,13 @@ def test_more_room_makes_larger_parts(memory: fsspec.AbstractFileSystem, tmp_pat
     assert [part for part, _ in source.parts(())] == []
 
 
+def test_a_place_without_objects_is_no_cohort(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    with pytest.raises(CohortError, match="there is no cohort folder"):
+        StreamedCohort.opened(settings_of(tmp_path))
+
+
 def test_a_session_that_no_table_knows_is_refused_before_any_scan_comes(
     memory: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:

@@ -57,7 +57,8 @@ class StreamedCohort:
         url, place = url_of(root), place_of(root, settings)
         mirror = Mirror(url, place)
         there = mirror.listing()
-        place.mkdir(parents=True, exist_ok=True)
+        if there:  # nothing there is no cohort
+            place.mkdir(parents=True, exist_ok=True)
         _lay_out_folders(place, there)
         mirror.hold({name: one.mark for name, one in there.items() if _is_table(name)})
         cohort = settings.cohort.model_copy(update={"root": place})
