@@ -17,6 +17,7 @@ import argparse
 import json
 import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -76,7 +77,9 @@ def one_by_one(given: argparse.Namespace) -> dict[str, Any]:
     load_segmenter(version, settings.cohort, "none", steps, 1, settings.engine)
     loading = time.perf_counter() - begun
     participants = sorted({scan.participant_id for scan in cohort.scans})
-    chosen, seconds = participants[:: max(1, 3 * len(participants) // SINGLE)], []
+    chosen = participants[:: max(1, 3 * len(participants) // SINGLE)]
+    seconds: list[float] = []
+    processor: list[float] = []
     for number, who in enumerate((chosen[0], *chosen)):  # the first one warms up
         tasks = tuple(
             ScanTask(scan, f"{number}", {}, ScanOutputs.of(who, scan.session_id, folder))
@@ -85,10 +88,11 @@ def one_by_one(given: argparse.Namespace) -> dict[str, Any]:
         )
         task = ParticipantTask(tasks, frozenset(one.scan.key for one in tasks))
         quality = quality_task(task, folder / str(number), segmenter.preprocessing)
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), time.process_time()
         segment_participant(replace(task, quality=quality))
         if number:
             seconds += [(time.perf_counter() - begun) / len(tasks)] * len(tasks)
+            processor += [(time.process_time() - worked) / len(tasks)] * len(tasks)
     uncached = []
     for scan in cohort.scans[:: len(cohort.scans) // UNCACHED][:UNCACHED]:
         begun = time.perf_counter()
@@ -97,6 +101,7 @@ def one_by_one(given: argparse.Namespace) -> dict[str, Any]:
     return {
         "scans": len(seconds),
         "seconds_a_scan": mean(seconds),
+        "processor_seconds_a_scan": mean(processor),
         "loading_the_segmenter_s": loading,
         "preprocessing_without_cache_s_a_scan": median(uncached),
     }
@@ -104,7 +109,7 @@ def one_by_one(given: argparse.Namespace) -> dict[str, Any]:
 
 def whole(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of infer.py over the cohort, and its memory over time."""
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), processor_seconds()
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "infer.py"), *overrides(given, folder)],
         cwd=given.work, env=os.environ | {"PYTHONWARNINGS": "ignore"},
@@ -116,7 +121,17 @@ def whole(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         time.sleep(LOOK_SECONDS)
     if process.returncode:
         raise SystemExit(f"infer.py ended with status {process.returncode}")
-    return {"seconds": time.perf_counter() - begun, "memory": memory}
+    return {
+        "seconds": time.perf_counter() - begun,
+        "processor_seconds": processor_seconds() - before,
+        "memory": memory,
+    }
+
+
+def processor_seconds() -> float:
+    """Of all processes that were started here and have ended, with theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def sizes_mb(pid: int) -> list[float]:
@@ -161,6 +176,10 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         "cohort_s": round(first["seconds"], 1),
         "scans_times_one_over_cores_s": round(expected, 1),
         "ratio": round(first["seconds"] / expected, 3),
+        "processor_s": round(first["processor_seconds"], 1),
+        "ratio_of_processor_time": round(
+            first["processor_seconds"] / (scans * single["processor_seconds_a_scan"]), 3
+        ),
         "second_run_s": round(again["seconds"], 2),
         "memory": over_time(first["memory"]),
         "files": len(files),
