@@ -219,9 +219,11 @@ def _segment(
 
     rows: Rows = {}
     failed: list[Exclusion] = []
+    # The longest first: at the end no process waits long for another.
+    longest_first = sorted(tasks, key=lambda task: -len(task.due))
     for done in spread(
         segment_participant,
-        tasks,
+        longest_first,
         executor=settings.executor,
         description="segmenting participants",
         initializer=load_segmenter,
