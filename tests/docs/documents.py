@@ -17,7 +17,7 @@ ELSEWHERE = (
     "bidscoiner", "bidsmapper", "cd", "cp", "curl", "dcm2bids", "dcm2bids_helper",
     "dcm2bids_scaffold", "dcm2niix", "docker", "apptainer", "dvc", "export", "git", "heudiconv",
     "mkdir", "pip", "sleep", "source", "scp", "scontrol", "sbatch", "srun", "ssh", "mlflow", "ray",
-    "rsync", "mc", "aws", "createdb", "psql", "until",
+    "rsync", "mc", "aws", "createdb", "psql",
 )  # fmt: skip
 """Programs of others, and of the shell: not ours to check."""
 
