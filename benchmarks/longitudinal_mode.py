@@ -1,13 +1,14 @@
 """What the longitudinal mode of inference takes out of changes: noise, and how much true change.
 
-    python benchmarks/longitudinal_mode.py --model-version models/lesion-segmenter
+    python benchmarks/longitudinal_mode.py --model-version lesion-segmenter/1 --tracking tracking
 
 Participants of a phantom that was drawn for this alone (another seed than the embedded cohort)
 are scanned again and again without any change (stable), and over the years with their true course
 (growing). Both are segmented scan by scan and in the longitudinal mode, with the sessions
 registered as a user's would be. Writes benchmarks/results/longitudinal_mode.json: the standard
 deviation of measured change in stable participants, the coefficient of variation of volumes above
-1 ml, and the measured over the true change in growing ones.
+1 ml, and the measured over the true change in growing ones. The same command goes on where it was
+stopped.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def segmented(work: Path, name: str, mode: str, given: argparse.Namespace) -> pd
         "cohort=bids", f"cohort.name={name}", f"cohort.root={work / name / 'study'}",
         "cohort.prepared.skull_stripped=true", "cohort.prepared.sequences_aligned=true",
         "cohort.session_alignment=rigid", f"model_version={given.model_version}",
-        f"tracking.folder={work / 'tracking'}", f"cache.folder={work / 'cache'}",
+        f"tracking.folder={given.tracking or work / 'tracking'}", f"cache.folder={work / 'cache'}",
         f"output={work / 'derivatives'}", f"executor.processes={given.processes}",
         f"longitudinal={mode}",
     ]  # fmt: skip
@@ -109,16 +110,18 @@ def compare(work: Path, given: argparse.Namespace) -> dict[str, object]:
     courses = growing(settings, given.participants)
     write_rescans(settings, courses, work / "stable", scans=3)
     write_growing(settings, courses, work / "growing")
-    found, changes = {}, {}
+    found, changes, measured_with = {}, {}, ""
     for mode in MODES:
         stable = segmented(work, "stable", mode, given)
         changing = segmented(work, "growing", mode, given)
+        measured_with = measured_with or str(stable["model_version"].iloc[0])
         found[mode] = figures(stable, changing)
         ends = changing.groupby("participant_id")["lesion_volume_mm3"]
         changes[mode] = ends.last() - ends.first()
     off, on = (found[mode] for mode in MODES)
     kept = changes["shared"] / changes["none"]
     return {
+        "model_version": measured_with,
         "participants": len(courses),
         "scan by scan": off,
         "longitudinal": on,
@@ -135,6 +138,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model-version", default="models/lesion-segmenter")
+    parser.add_argument("--tracking", type=Path, help="store that the version is registered in")
     parser.add_argument("--participants", type=int, default=7)
     parser.add_argument("--processes", type=int, default=0)
     parser.add_argument("--seed", type=int, default=77)

@@ -110,7 +110,7 @@ def find_scans(
     root = settings.root
     known = cohort_tables.sessions
     sessions = list(zip(known["participant_id"], known["session_id"], strict=True))
-    _refuse_unknown_folders(root, set(cohort_tables.participants["participant_id"]), set(sessions))
+    refuse_unknown_folders(root, cohort_tables)
     scans: list[Scan] = []
     with_sessions = set(known["participant_id"])
     exclusions = [
@@ -261,9 +261,16 @@ def _require_own_files(
             )
 
 
-def _refuse_unknown_folders(
-    root: Path, participants: set[str], sessions: set[tuple[str, str]]
-) -> None:
+def refuse_unknown_folders(root: Path, cohort_tables: CohortTables) -> None:
+    """Folders that no table knows must not pass for nothing.
+
+    Raises
+    ------
+    CohortError : a participant without a diagnosis, a session without days.
+    """
+    participants = set(cohort_tables.participants["participant_id"])
+    known = cohort_tables.sessions
+    sessions = set(zip(known["participant_id"], known["session_id"], strict=True))
     for participant_id in sorted(_subfolders(root, "sub")):
         if participant_id not in participants:
             raise CohortError(

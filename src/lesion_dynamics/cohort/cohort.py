@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -120,6 +120,20 @@ class CohortTables:
     said_at_sessions: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=SAID_COLUMNS)
     )
+
+    def of(self, participant_ids: Collection[str]) -> CohortTables:
+        """The rows of these participants alone."""
+        return CohortTables(
+            participants=_rows_of(self.participants, participant_ids),
+            sessions=_rows_of(self.sessions, participant_ids),
+            attacks=_rows_of(self.attacks, participant_ids),
+            attacks_recorded=self.attacks_recorded,
+            said_at_sessions=_rows_of(self.said_at_sessions, participant_ids),
+        )
+
+
+def _rows_of(table: pd.DataFrame, participant_ids: Collection[str]) -> pd.DataFrame:
+    return table[table["participant_id"].isin(set(participant_ids))].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,26 @@ def read_cohort(
     CohortError : as :func:`read_tables`; images without diagnosis or days; no usable scan.
     """
     cohort_tables = read_tables(settings)
+    scans, exclusions, unused_masks = usable_scans(
+        settings,
+        cohort_tables,
+        required_sequences=required_sequences,
+        optional_sequences=optional_sequences,
+        masks_needed=masks_needed,
+    )
+    cohort = assembled(settings, cohort_tables, scans, exclusions)
+    return replace(cohort, unused_masks=tuple(unused_masks))
+
+
+def usable_scans(
+    settings: CohortSettings,
+    cohort_tables: CohortTables,
+    *,
+    required_sequences: tuple[str, ...],
+    optional_sequences: tuple[str, ...],
+    masks_needed: bool,
+) -> tuple[list[Scan], list[Exclusion], list[Exclusion]]:
+    """Scans, exclusions and unused masks, as :func:`read_cohort`; there may be none at all."""
     found, exclusions = find_scans(
         settings,
         cohort_tables,
@@ -109,8 +129,7 @@ def read_cohort(
             else:
                 unused_masks.append(failed(scan, error, settings))
                 scans.append(replace(kept, reference_mask=None))
-    cohort = assembled(settings, cohort_tables, scans, exclusions)
-    return replace(cohort, unused_masks=tuple(unused_masks))
+    return scans, exclusions, unused_masks
 
 
 def find_scans(

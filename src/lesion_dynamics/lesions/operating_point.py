@@ -68,8 +68,10 @@ def label_lesions(
     positive = (np.asarray(mask) != 0).view(np.uint8)
     if not positive.any():
         return np.zeros(positive.shape, dtype=np.int32), 0
-    labels, count = cc3d.connected_components(positive, connectivity=connectivity, return_N=True)
-    return labels.astype(np.int32), int(count)
+    labels, count = cc3d.connected_components(
+        positive, connectivity=connectivity, return_N=True, out_dtype=np.uint32
+    )
+    return labels.view(np.int32), int(count)
 
 
 def large_enough(

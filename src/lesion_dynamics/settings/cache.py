@@ -17,7 +17,10 @@ class CacheSettings(Strict):
     folder : receives one small file a result; null: every command computes everything anew.
     largest_gb : when a command begins and when it ends, the entries that were used longest ago
         are removed until the folder is no larger than this (10^9 bytes).
+    objects_gb : of a cohort in an object store, so much of its scans lies here at once (10^9
+        bytes): what is worked on, and what comes next.
     """
 
     folder: Path | None
     largest_gb: float = Field(gt=0)
+    objects_gb: float = Field(default=4.0, gt=0)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,7 @@ from lesion_dynamics.workflows.inference_tasks import ParticipantTask, QualityTa
 
 _LOG = logging.getLogger(__name__)
 QUALITY_TABLE = "quality.tsv"
-_SOURCE = ("imaging", "preprocessing", "quality", "settings/preprocessing")
+QUALITY_SOURCE = ("imaging", "preprocessing", "quality", "settings/preprocessing")
 _COLUMNS = {
     "scanner": "Scanner of the session, from the cohort's tables",
     "compared_with": "The scans that the flags compare this one with; n/a: too few",
@@ -52,7 +53,7 @@ def quality_task(
     """
     key = hash_of_content(
         {
-            "source": hash_of_source(*_SOURCE),
+            "source": hash_of_source(*QUALITY_SOURCE),
             "scans": [[one.scan.session_id, dict(one.input_hashes)] for one in task.scans],
             "preprocessing": settings.model_dump(mode="json"),
         }
@@ -70,11 +71,23 @@ def keep_measures(task: QualityTask, measured: Mapping[str, Measures]) -> None:
     write_json(task.path, {"Key": task.key, "Scans": scans})
 
 
-def write_quality_table(folder: Path, cohort: Cohort, settings: QualitySettings) -> QualityResult:
-    """Flag every measured scan against the cohort; write ``quality.tsv`` and what it means."""
+def write_quality_table(
+    folder: Path,
+    cohort: Cohort,
+    settings: QualitySettings,
+    *,
+    known: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> QualityResult:
+    """Flag every measured scan against the cohort; write ``quality.tsv`` and what it means.
+
+    known : what the files of participants hold that do not lie in the folder.
+    """
     rows = []
     scanners = cohort.tables.sessions.set_index(["participant_id", "session_id"])["scanner"]
-    kept = {who: _read(_file_of(who, folder)) for who in sorted({s.key[0] for s in cohort.scans})}
+    kept = {
+        who: known.get(who) or quality_of(who, folder)
+        for who in sorted({s.key[0] for s in cohort.scans})
+    }
     for scan in cohort.scans:
         values = kept[scan.participant_id].get("Scans", {}).get(scan.session_id)
         if values is not None:
@@ -114,6 +127,11 @@ def report_quality(result: QualityResult, scans: int, settings: QualitySettings)
 def _measures(cohort: Cohort) -> Sequence[Measure]:
     present = {name for scan in cohort.scans for name in scan.images}
     return measures_of(tuple(name for name in SEQUENCES if name in present))
+
+
+def quality_of(participant_id: str, folder: Path) -> dict[str, Any]:
+    """What the file of a participant holds; empty where there is none."""
+    return _read(_file_of(participant_id, folder))
 
 
 def _file_of(participant_id: str, folder: Path) -> Path:

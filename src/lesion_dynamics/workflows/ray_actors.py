@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -37,7 +38,11 @@ Result = TypeVar("Result")
 class _Actor:
     """Runs in a process of the cluster."""
 
-    def __init__(self, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, initializer: Callable[..., None], arguments: tuple[Any, ...], folder: str
+    ) -> None:
+        # A running cluster's processes are elsewhere; relative paths are the command's.
+        os.chdir(folder)
         initializer(*arguments)
 
     def work(self, function: Callable[[Any], Any], item: Any) -> tuple[Any, str | None]:
@@ -72,7 +77,9 @@ def in_ray_actors(
             num_gpus=executor.gpus_per_process
         )
         quiet = not sys.stderr.isatty()
-        crew = _Crew(ray, lambda: kind.remote(initializer, arguments), function, items)
+        crew = _Crew(
+            ray, lambda: kind.remote(initializer, arguments, str(Path.cwd())), function, items
+        )
         try:
             with tqdm(total=len(items), desc=description, unit="", disable=quiet) as progress:
                 for done in crew.work(count, description):

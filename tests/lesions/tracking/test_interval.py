@@ -204,3 +204,20 @@ def test_volumes_add_up_and_the_order_of_the_axes_changes_nothing() -> None:
         x.later_volume_mm3 for x in turned.lesions
     )
     assert np.array_equal(turned.change_map, straight.change_map.transpose(2, 0, 1))
+
+
+def test_the_known_boxes_of_two_sessions_give_what_the_whole_arrays_give() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(4):  # lesions of either session reach beyond the box of the other
+        masks = [
+            mask(*(cube(tuple(rng.integers(2, 24, 3)), int(rng.integers(2, 7))) for _ in range(9)))
+            for _ in range(2)
+        ]
+        known = [LabelledSession.of_mask(m, connectivity=26) for m in masks]
+        whole = [LabelledSession(one.labels, one.count) for one in known]
+        assert all(one.box is not None for one in known)
+        found, right = (
+            track_interval(*two, affine=np.eye(4), rules=RULES) for two in (known, whole)
+        )
+        assert found.lesions == right.lesions
+        np.testing.assert_array_equal(found.change_map, right.change_map)

@@ -115,7 +115,10 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSyste
 
 @pytest.mark.slow
 def test_an_inference_from_s3_into_s3_has_the_bytes_of_a_local_one(
-    trained: tuple[Workplace, ModelVersion], bucket: fsspec.AbstractFileSystem, tmp_path: Path
+    trained: tuple[Workplace, ModelVersion],
+    bucket: fsspec.AbstractFileSystem,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source, data = trained[0].data / "study", tmp_path / "data/study"
     for name in ("sub-ms01", "phenotype"):
@@ -142,4 +145,19 @@ def test_an_inference_from_s3_into_s3_has_the_bytes_of_a_local_one(
     bucket.rm_file(min(name for name in bucket.find(base) if name.endswith("_mask.nii.gz")))
     other = inference.run(place.inference(*remote, f"cache.folder={tmp_path}/c3"))
     assert (other.done, other.kept) == (1, first.done - 1)
+    assert {n.removeprefix(f"{base}/"): bucket.cat_file(n) for n in bucket.find(base)} == here
+    assert not list((tmp_path / "c3").rglob("*_FLAIR.nii.gz"))  # scans leave when they are done
+    # What is finished is known without a byte of an image, on a third computer too.
+    fetched: list[str] = []
+    real = Mirror._download
+
+    def download(self: Mirror, name: str, mark: str) -> None:
+        fetched.append(name)
+        real(self, name, mark)
+
+    monkeypatch.setattr(Mirror, "_download", download)
+    third = inference.run(place.inference(*remote, f"cache.folder={tmp_path}/c4"))
+    assert (third.done, third.kept) == (0, first.done)
+    assert fetched
+    assert not [name for name in fetched if name.endswith(".nii.gz")]
     assert {n.removeprefix(f"{base}/"): bucket.cat_file(n) for n in bucket.find(base)} == here

@@ -76,7 +76,7 @@ def family_table(
     counts : of lesions, earlier and later.
     """
     voxel = float(np.prod(spacing_mm))
-    places = [np.flatnonzero(labels) for labels in (before, after)]
+    places = [np.flatnonzero(labels != 0) for labels in (before, after)]
     labels = [one.ravel()[at] for one, at in zip((before, after), places, strict=True)]
     sizes = [
         np.bincount(own, minlength=count + 1)[1:] for own, count in zip(labels, counts, strict=True)

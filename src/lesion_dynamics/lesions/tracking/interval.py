@@ -78,11 +78,12 @@ class TrackedInterval:
 class LabelledSession:
     """The lesions of one session on the grid of the tracking.
 
-    labels : (x, y, z) int32, 1..count.
+    labels : (x, y, z) int32, 1..count. box : that holds all of them, where it is known.
     """
 
     labels: NDArray[np.int32]
     count: int
+    box: tuple[slice, slice, slice] | None = None
 
     @classmethod
     def of_mask(cls, mask: NDArray[Any], *, connectivity: Connectivity) -> LabelledSession:
@@ -90,7 +91,7 @@ class LabelledSession:
         box = box_around(mask != 0)
         labels = np.zeros(mask.shape, dtype=np.int32)
         labels[box], count = label_lesions(mask[box], connectivity=connectivity)
-        return cls(labels, count)
+        return cls(labels, count, box)
 
 
 def track_interval(
@@ -116,7 +117,7 @@ def track_interval(
         raise ValueError(f"shapes differ: {earlier.labels.shape} and {later.labels.shape}")
     edges = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     spacing = (float(edges[0]), float(edges[1]), float(edges[2]))
-    box = box_around((earlier.labels != 0) | (later.labels != 0))
+    box = _box_of_both(earlier, later)
     width = _border(rules, spacing)
     before, after = (padded(one.labels[box], width) for one in (earlier, later))
     table = family_table(
@@ -131,6 +132,18 @@ def track_interval(
     inner = tuple(slice(by, size - by) for by, size in zip(width, before.shape, strict=True))
     change_map[box] = _painted(table, volume_changes, before.shape)[inner]
     return TrackedInterval(lesions, change_map)
+
+
+def _box_of_both(earlier: LabelledSession, later: LabelledSession) -> tuple[slice, slice, slice]:
+    """The smallest box that holds every lesion of both."""
+    held = [one.box or box_around(one.labels != 0) for one in (earlier, later) if one.count]
+    if not held:
+        return box_around(earlier.labels != 0)
+    x, y, z = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*held, strict=True)
+    )
+    return x, y, z
 
 
 def _border(rules: TrackingRules, spacing: tuple[float, float, float]) -> tuple[int, ...]:

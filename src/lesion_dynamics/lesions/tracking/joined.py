@@ -44,20 +44,17 @@ def joined_lesions(
     before, after = earlier.ravel(), later.ravel()
     steps = ball_steps(distance_mm, spacing_mm=spacing_mm, shape=earlier.shape)
     gained = later_places[matched[after[later_places]] & (before[later_places] == 0)]
-    near = np.zeros(len(gained), dtype=bool)
-    for step in steps:
-        near |= before[gained + step] > 0
-    far = gained[~near]
+    far = gained
+    for step in steps:  # nearest first: most of what is near is gone after a few
+        far = far[before[far + step] == 0]
     if not len(far):
         return np.zeros(len(later_places), dtype=np.int32)
     # By label, not as a mask: cores of two later lesions are two, however near they lie.
-    cores = np.zeros(earlier.shape, dtype=np.int32)
-    cores.reshape(-1)[far] = after[far]
-    numbers = cc3d.connected_components(cores, connectivity=26).reshape(-1)[far].astype(np.int64)
+    numbers = _components(far, after[far], earlier.shape)
     large = np.bincount(numbers) >= max(minimum_voxels, 1.0) * (1 - 1e-6)
     # A lesion that grew on all sides leaves a shell: its centre lies in what was there before.
     large &= before[_centres(far, numbers, earlier.shape)] == 0
-    kept = np.zeros(len(large), dtype=np.int32)
+    kept = np.zeros(len(large), dtype=np.int64)
     kept[large] = np.arange(1, int(large.sum()) + 1)
     far, numbers = far[large[numbers]], kept[numbers[large[numbers]]]
     found = np.zeros(earlier.size, dtype=np.int32)
@@ -66,6 +63,18 @@ def joined_lesions(
         mine = (found[at] == 0) & (before[at] == 0) & (after[at] == after[far])
         found[at[mine]] = numbers[mine]
     return found[later_places]
+
+
+def _components(
+    places: NDArray[np.int64], labels: Labels, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Connected component, 1..n, of each voxel among those of its label; in the voxels' box."""
+    index = np.array(np.unravel_index(places, shape))
+    low = index.min(axis=1)
+    inside = tuple(index - low[:, None])
+    box = np.zeros(index.max(axis=1) - low + 1, dtype=np.int32)
+    box[inside] = labels
+    return np.asarray(cc3d.connected_components(box, connectivity=26)[inside], dtype=np.int64)
 
 
 def _centres(

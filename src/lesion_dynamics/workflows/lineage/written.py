@@ -33,11 +33,13 @@ def write_inference_lineage(
     cohort_root: Path | None = None,
     threads: int = 1,
     sidecars: Iterable[Path] = (),
+    engines: Iterable[str] = (),
 ) -> None:
     """``lineage.json`` of a derivatives folder; of an ensemble with all its members.
 
     input_hashes : of every scan, as its sidecar has them; one hash over all is kept here.
     threads : of each process. sidecars : of the masks, which say what ran the network.
+    engines : of masks that lie elsewhere.
     """
     write_lineage(
         folder,
@@ -49,7 +51,7 @@ def write_inference_lineage(
             "model_version": version.label,
             "tta": tta_of(version),
             "mode": version.mode,
-            "engines": _engines(sidecars),
+            "engines": sorted({*engines_of(sidecars), *engines}),
         },
         model_versions={one.label: of_model_version(one) for one in members_of(version)},
         outputs={FILE_NAME: folder / FILE_NAME},
@@ -58,7 +60,7 @@ def write_inference_lineage(
     )
 
 
-def _engines(sidecars: Iterable[Path]) -> list[str]:
+def engines_of(sidecars: Iterable[Path]) -> list[str]:
     """Those of the scans that are there, each once."""
     found = set()
     for path in sidecars:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from lesion_dynamics.atomic_files import replacing, write_json
 from lesion_dynamics.errors import CohortError, ConfigurationError, OutputError
@@ -37,6 +38,13 @@ def url_of(path: Path) -> str:
     found = _URL.fullmatch(str(path))
     assert found is not None, "only for remote paths"
     return f"{found[1]}://{found[2]}"
+
+
+class StoredObject(NamedTuple):
+    """mark : the store's own of the content. size : bytes."""
+
+    mark: str
+    size: int
 
 
 class Mirror:
@@ -62,11 +70,36 @@ class Mirror:
         ------
         CohortError : the store does not answer, or gives other bytes than it says.
         """
+        there = {
+            name: one.mark
+            for name, one in self.listing().items()
+            if name.split("/")[0] not in without
+        }
+        return self.hold(there)
+
+    def listing(self) -> dict[str, StoredObject]:
+        """Every object of the store's folder, by its name below it.
+
+        Raises
+        ------
+        CohortError : the store does not answer.
+        """
         try:
-            there = {
-                n: mark for n, mark in self._listed().items() if n.split("/")[0] not in without
-            }
-            due = [n for n, mark in there.items() if not self._is_current(n, mark)]
+            return self._listed()
+        except OSError as error:
+            raise _no_answer(self.url, error) from error
+
+    def hold(self, there: Mapping[str, str]) -> int:
+        """Have the objects with these names and marks here, and none other of the store's.
+
+        What was made here and was never put into the store stays. Files moved.
+
+        Raises
+        ------
+        CohortError : the store does not answer, or gives other bytes than it says.
+        """
+        due = [name for name, mark in there.items() if not self._is_current(name, mark)]
+        try:
             with ThreadPoolExecutor(_TRANSFERS) as pool:
                 list(pool.map(lambda name: self._download(name, there[name]), due))
         except OSError as error:
@@ -76,6 +109,12 @@ class Mirror:
         self._index = {name: entry for name, entry in self._index.items() if name in there}
         self._keep_index()
         return len(due)
+
+    def marks_below(self, folder: str) -> dict[str, str]:
+        """The store's marks of the files here that are in the store, below a top folder."""
+        return {
+            name: entry[0] for name, entry in self._index.items() if name.startswith(f"{folder}/")
+        }
 
     def publish(self, paths: Iterable[Path]) -> int:
         """Put files of the copy into the store, in this order, where they differ. Files moved.
@@ -119,7 +158,7 @@ class Mirror:
         self._keep_index()
         return moved
 
-    def _listed(self) -> dict[str, str]:
+    def _listed(self) -> dict[str, StoredObject]:
         try:
             found = self._store.find(self._base, detail=True)
         except FileNotFoundError:
@@ -128,7 +167,7 @@ class Mirror:
         for name in names:
             if not name or ".." in PurePosixPath(name).parts:
                 raise OSError(f"an object has the name {name!a}")
-        return {name: _mark(info) for name, info in names.items()}
+        return {name: StoredObject(_mark(info), int(info["size"])) for name, info in names.items()}
 
     def _is_current(self, name: str, mark: str) -> bool:
         entry = self._index.get(name)
@@ -184,6 +223,8 @@ def _mark(info: dict[str, Any]) -> str:
     if tag is not None:
         return str(tag).strip('"')
     changed = info.get("mtime") or info.get("LastModified") or info.get("created")
+    if isinstance(changed, datetime):  # some stores list seconds and answer with a date
+        changed = changed.timestamp()
     return f"{info['size']} {changed}"
 
 

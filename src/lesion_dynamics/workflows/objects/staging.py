@@ -1,8 +1,9 @@
 """An inference whose cohort or output lies in an object store.
 
-The cohort is copied to this computer before the work (only what changed), the output of earlier
-runs too, so that a run goes on where another computer stopped. Each scan's files are put into the
-store when it is done, its sidecar last; the tables at the end.
+A BIDS cohort is streamed (`streamed`): what a part needs comes when it is its turn. A cohort of
+another layout is copied to this computer before the work (only what changed). The output of earlier
+runs is fetched, so that a run goes on where another computer stopped. Each scan's files are put
+into the store when it is done, its sidecar last; the tables at the end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from lesion_dynamics.records.derivatives import ScanOutputs
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.workflows.objects.mirror import Mirror, is_remote, url_of
 
-_NOT_INPUTS = ("derivatives", "sourcedata", "code")
+NOT_INPUTS = ("derivatives", "sourcedata", "code")
 
 
 def staged(settings: InferSettings) -> InferSettings:
@@ -30,8 +31,8 @@ def staged(settings: InferSettings) -> InferSettings:
     root = settings.cohort.root
     if not is_remote(root):
         return settings
-    mirror = Mirror(url_of(root), _place(root, settings))
-    mirror.fetch(without=_NOT_INPUTS)
+    mirror = Mirror(url_of(root), place_of(root, settings))
+    mirror.fetch(without=NOT_INPUTS)
     cohort = settings.cohort.model_copy(update={"root": mirror.folder})
     return settings.model_copy(update={"cohort": cohort})
 
@@ -44,7 +45,7 @@ def output_folder(settings: InferSettings, *names: str) -> tuple[Path, Mirror | 
     if not is_remote(settings.output):
         return settings.output.joinpath(*names), None
     place = settings.output.joinpath(*names)
-    mirror = Mirror(url_of(place), _place(place, settings))
+    mirror = Mirror(url_of(place), place_of(place, settings))
     return mirror.folder, mirror
 
 
@@ -66,12 +67,18 @@ def _order(path: Path, folder: Path) -> tuple[bool, bool, Sequence[str]]:
     return (path.name == FILE_NAME, path.parent == folder, path.parts)
 
 
-def _place(path: Path, settings: InferSettings) -> Path:
+def place_of(path: Path, settings: InferSettings) -> Path:
+    """Where the copy of a place in a store lies, or what is kept of a place on this computer.
+
+    Raises
+    ------
+    ConfigurationError : there is no cache folder.
+    """
     if settings.cache.folder is None:
         raise ConfigurationError(
             "copies of the store's files need a place",
             where="cache.folder=null",
             remedy="Set cache.folder to a folder with room for the cohort.",
         )
-    name = hash_of_content(url_of(path))[:16]
+    name = hash_of_content(url_of(path) if is_remote(path) else str(path.absolute()))[:16]
     return (settings.cache.folder / "objects" / name).resolve()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class _Worker:
     settings: PerturbationSettings
     seed: int
     steps: Steps
+    others: dict[tuple[str, str], Segmenter] = field(default_factory=dict)
+    """Segmenters of other arithmetic, each made once a process."""
 
 
 _worker: _Worker | UserError | None = None
@@ -75,7 +77,7 @@ def begin_measuring(
     global _worker
     torch.set_num_threads(threads)
     try:
-        segmenter = Segmenter.from_model_version(version)
+        segmenter = Segmenter.from_model_version(version, cache=steps.cache)
         _worker = _Worker(segmenter, version, cohort, settings, seed, steps)
     except UserError as error:
         _worker = error  # raised by the first scan: here it would break the pool
@@ -185,6 +187,12 @@ def _volume_on(worker: _Worker, kind: Perturbation, other: str, prepared: Prepar
 
 
 def _other(worker: _Worker, kind: Perturbation, other: str) -> Segmenter:
+    if (kind, other) not in worker.others:
+        worker.others[kind, other] = _made_for(worker, kind, other)
+    return worker.others[kind, other]
+
+
+def _made_for(worker: _Worker, kind: Perturbation, other: str) -> Segmenter:
     manifest = worker.version.manifest
     precision = other if kind == "precision" else _precision(worker)
     settings = manifest.segmenter.model_copy(update={"precision": precision})
@@ -195,7 +203,7 @@ def _other(worker: _Worker, kind: Perturbation, other: str) -> Segmenter:
         worker.version.weights,
     )
     device = torch.device(other) if kind == "device" else default_device()
-    return Segmenter.from_model_version(version, device=device)
+    return Segmenter.from_model_version(version, device=device, cache=worker.steps.cache)
 
 
 def _precision(worker: _Worker) -> Precision:

@@ -1,0 +1,174 @@
+"""A BIDS cohort in an object store: its tables here, its scans fetched in parts."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
+from lesion_dynamics.cohort.bids_layout import refuse_unknown_folders
+from lesion_dynamics.cohort.cohort import CohortTables
+from lesion_dynamics.cohort.reading import read_tables
+from lesion_dynamics.model_version import ModelVersion
+from lesion_dynamics.records.derivatives import scan_key
+from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.source_hash import hash_of_source
+from lesion_dynamics.workflows.inference_quality import QUALITY_SOURCE
+from lesion_dynamics.workflows.objects.mirror import Mirror, StoredObject, is_remote, url_of
+from lesion_dynamics.workflows.objects.staging import NOT_INPUTS, place_of
+
+_SOURCE = ("cohort", "workflows/objects")
+_IMAGES = (".nii", ".nii.gz")
+Objects = Mapping[str, StoredObject]
+"""By name below the cohort's place in the store."""
+
+
+def is_streamed(settings: InferSettings) -> bool:
+    """Whether the cohort lies in a store and in a layout whose participants are known by name."""
+    return is_remote(settings.cohort.root) and settings.cohort.layout == "bids"
+
+
+@dataclass(frozen=True)
+class StreamedCohort:
+    """A cohort whose tables are here and whose scans are not.
+
+    settings : with the folder of the tables as root. objects : of each participant.
+    """
+
+    url: str
+    settings: InferSettings
+    tables: CohortTables
+    objects: Mapping[str, Objects]
+
+    @classmethod
+    def opened(cls, settings: InferSettings) -> StreamedCohort:
+        """Fetch the tables, list the scans.
+
+        Raises
+        ------
+        UserError : the store cannot be read; a table is missing or wrong; a folder that no table
+            knows.
+        """
+        root = settings.cohort.root
+        url, place = url_of(root), place_of(root, settings)
+        mirror = Mirror(url, place)
+        there = mirror.listing()
+        if there:  # nothing there is no cohort
+            place.mkdir(parents=True, exist_ok=True)
+        _lay_out_folders(place, there)
+        mirror.hold({name: one.mark for name, one in there.items() if _is_table(name)})
+        cohort = settings.cohort.model_copy(update={"root": place})
+        tables = read_tables(cohort)
+        refuse_unknown_folders(place, tables)
+        return cls(
+            url, settings.model_copy(update={"cohort": cohort}), tables, by_participant(there)
+        )
+
+    def fetch(self, part: Sequence[str], folder: Path) -> Path:
+        """The scans of some participants, laid out in ``folder``."""
+        wanted = {n: one.mark for who in part for n, one in self.objects.get(who, {}).items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        Mirror(self.url, folder).hold(wanted)
+        return folder
+
+    def keys(self, version: ModelVersion) -> dict[str, str]:
+        """Of every participant a hash of all that its rows and files depend on.
+
+        No byte of an image is needed: the store's marks stand for the objects.
+        """
+        cohort = self.settings.cohort
+        coefficients = cohort.distortion.gradient_coefficients
+        shared = hash_of_content(
+            {
+                "source": hash_of_source(*_SOURCE),
+                "quality": hash_of_source(*QUALITY_SOURCE),
+                "version": scan_key({}, version),
+                "cohort": cohort.model_dump(mode="json", exclude={"root", "truth", "name"}),
+                "coefficients": {n: hash_of_file(path) for n, path in coefficients.items()},
+                "mni": self.settings.mni,
+            }
+        )
+        rows: dict[str, list[str]] = defaultdict(list)
+        for table in (self.tables.participants, self.tables.sessions):
+            names = list(table.columns)
+            for row in table.itertuples(index=False):
+                said = dict(zip(names, map(str, row), strict=True))
+                rows[said["participant_id"]].append(hash_of_content(said))
+        return {
+            who: hash_of_content(
+                {
+                    "shared": shared,
+                    "tables": own,
+                    "objects": {n: o.mark for n, o in self.objects.get(who, {}).items()},
+                }
+            )
+            for who, own in rows.items()
+        }
+
+    def parts(self, due: Sequence[str]) -> Iterator[tuple[list[str], Path]]:
+        """Participants whose scans are here, the next ones' on their way; gone afterwards."""
+        settings = self.settings
+        place = settings.cohort.root.with_name(f"{settings.cohort.root.name}.parts")
+        shutil.rmtree(place, ignore_errors=True)  # of a run that was killed
+        parts = list(_cut(due, self.objects, limit=int(settings.cache.objects_gb * 1e9 / 2)))
+        with ThreadPoolExecutor(1) as ahead:
+            coming = [ahead.submit(self.fetch, part, place / "0") for part in parts[:1]]
+            for number, part in enumerate(parts):
+                root = coming.pop().result()
+                if number + 1 < len(parts):
+                    folder = place / str(number + 1)
+                    coming.append(ahead.submit(self.fetch, parts[number + 1], folder))
+                yield part, root
+                shutil.rmtree(root)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _cut(due: Sequence[str], objects: Mapping[str, Objects], *, limit: int) -> Iterator[list[str]]:
+    """Participants in order, in parts of at most ``limit`` bytes of scans, but one at least."""
+    part: list[str] = []
+    held = 0
+    for who in due:
+        size = sum(one.size for one in objects.get(who, {}).values())
+        if part and held + size > limit:
+            yield part
+            part, held = [], 0
+        part.append(who)
+        held += size
+    if part:
+        yield part
+
+
+def _is_table(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return len(parts) <= 2 and parts[0] not in NOT_INPUTS and not name.endswith(_IMAGES)
+
+
+def by_participant(there: Objects) -> dict[str, Objects]:
+    """The objects that scans are found in, by participant: tables, and what lies in ``anat``."""
+    found: dict[str, dict[str, StoredObject]] = defaultdict(dict)
+    for name, one in sorted(there.items()):
+        parts = PurePosixPath(name).parts
+        if (
+            parts[0].startswith("sub-")
+            and len(parts) > 1
+            and (len(parts) < 4 or parts[2] == "anat")
+        ):
+            found[parts[0]][name] = one
+    return dict(found)
+
+
+def _lay_out_folders(place: Path, there: Objects) -> None:
+    """The folders of participants and sessions, empty, as the layout looks for them."""
+    wanted = set()
+    for name in there:
+        parts = PurePosixPath(name).parts[:-1]
+        wanted |= {parts[:n] for n in (1, 2) if len(parts) >= n and parts[0].startswith("sub-")}
+    for folder in sorted(place.glob("sub-*/*/")) + sorted(place.glob("sub-*/")):
+        if folder.is_dir() and folder.relative_to(place).parts not in wanted:
+            shutil.rmtree(folder)
+    for parts in sorted(wanted):
+        place.joinpath(*parts).mkdir(exist_ok=True)
