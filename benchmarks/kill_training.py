@@ -216,7 +216,6 @@ def measure(place: Path, given: argparse.Namespace, *, until: float) -> int:
         "trainings": len(state.folders),
         "epochs": EPOCHS,
         "epochs_kept_at_each_kill": state.epochs_done,
-        "in_peace_seconds": round(state.whole_s, 1),
         "compared": len(left_by(place / "peace")),
         "different": [f"{folder}: {name}" for folder, names in found.items() for name in names],
         "settings": list(SETTINGS),
