@@ -27,7 +27,7 @@ from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
 ROOT = Path(__file__).parents[1]
-SCANS, PATCH, BATCH = 2, 64, 2
+SCANS, PATCH, BATCH = 4, 64, 2
 CORES = len(os.sched_getaffinity(0))
 TRANSFORMS = ("flip", "affine", "elastic", "bias_field", "gamma", "intensity", "noise", "blur",
               "thick_slices")  # fmt: skip
