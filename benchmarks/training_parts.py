@@ -15,7 +15,6 @@ import torch
 from hydra import compose, initialize_config_dir
 from labelled_scans import prepared, write_scans
 from omegaconf import OmegaConf
-from plain_torchio_loop import batches, plain_step
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
@@ -78,12 +77,15 @@ def trained(folder: Path, *overrides: str, steps: int) -> Watched:
 def our_rate(folder: Path, *overrides: str) -> Found:
     """Training patches a second of our loop, one loading process beside the step."""
     warm, steps = 10, 80
-    times = trained(folder, *overrides, steps=warm + steps).times
-    return {"patches_per_second": steps * BATCH / (times[-1] - times[warm - 1])}
+    module = trained(folder, *overrides, steps=warm + steps)
+    seconds = module.times[-1] - module.times[warm - 1]
+    return {"patches_per_second": steps * module.settings.patch.batch / seconds}
 
 
 def torchio_rate(folder: Path, *overrides: str, samples: int, same_step: bool = False) -> Found:
     """The plain loop with as many loading processes as there are cores."""
+    from plain_torchio_loop import batches, plain_step
+
     chosen = light(*overrides)
     step = our_step(LesionModule(chosen)) if same_step else plain_step(chosen)
     given = batches(
@@ -116,6 +118,8 @@ def our_step(module: LesionModule) -> Callable[[torch.Tensor, torch.Tensor], Non
 
 def step_seconds(*, plain: bool) -> Found:
     """Core-seconds of the light UNet's step alone: what loading is held against."""
+    from plain_torchio_loop import plain_step
+
     torch.set_num_threads(1)
     step = plain_step(light()) if plain else our_step(LesionModule(light()))
     given = torch.randn(BATCH, 2, PATCH, PATCH, PATCH)
@@ -208,6 +212,17 @@ def part_scans(folder: Path) -> Found:
     _, seconds = prepared(folder, SCANS, light())
     return {"preparation_core_seconds_per_scan": seconds or 0.0}
 
+
+def part_gpu(folder: Path) -> Found:
+    """Training patches of 96^3 a second on a GPU, fed by all cores."""
+    return our_rate(
+        folder, "patch.size_voxels=96", "patch.batch=8", "trainer.accelerator=gpu",
+        f"trainer.workers={CORES}",
+    )  # fmt: skip
+
+
+WITH_A_GPU: dict[str, Callable[[Path], Found]] = {"gpu": part_gpu}
+"""Not among the others: only by name."""
 
 PARTS: dict[str, Callable[[Path], Found]] = {
     "scans": part_scans,
