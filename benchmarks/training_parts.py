@@ -190,7 +190,7 @@ def part_feeding(folder: Path) -> Found:
 def part_growth(folder: Path) -> Found:
     """The loading process's own memory after 200 and after 2,000 steps."""
     given = loading(folder, workers=1, count=2 * 2000)
-    (worker,) = (one for one in psutil.Process().children() if "python" in one.name())
+    (worker,) = psutil.Process().children()
     seen = {}
     for step in range(1, 2001):
         next(given)
