@@ -73,7 +73,7 @@ def batches(
     dataset = tio.SubjectsDataset(subjects, transform=transforms(settings))
     sampler = tio.LabelSampler(patch, label_name="reference", label_probabilities={0: 0.4, 1: 0.6})
     queue = tio.Queue(
-        dataset, max_length=4 * samples, samples_per_volume=samples, sampler=sampler,
+        dataset, max_length=2 * samples, samples_per_volume=samples, sampler=sampler,
         num_workers=workers,
     )  # fmt: skip
     while True:

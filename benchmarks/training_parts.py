@@ -7,6 +7,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ CORES = len(os.sched_getaffinity(0))
 TRANSFORMS = ("flip", "affine", "elastic", "bias_field", "gamma", "intensity", "noise", "blur",
               "thick_slices")  # fmt: skip
 EVERY_TRANSFORM = tuple(f"augmentation.{name}=1.0" for name in TRANSFORMS)
+_FEW_STEPS = 5
+"""Up to so many steps the memory of the loading processes is looked at, which takes its time."""
 Found = dict[str, float]
 
 
@@ -48,17 +52,43 @@ def light(*overrides: str) -> TrainSettings:
     return settings("segmenter=unet", "segmenter.spacing_mm=1", *usual, *overrides)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Seconds on the wall, and of all cores by this process and its children, at one moment."""
+
+    wall: float
+    cores: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """Children that have ended count too, once they were waited for."""
+        seconds = sum(os.times()[:4])
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # just ended
+                seconds += sum(child.cpu_times()[:2])
+        return cls(time.perf_counter(), seconds)
+
+    def rates(self, since: Moment, patches: int) -> Found:
+        """Patches a second and a core-second. The latter hardly knows who else uses the cores."""
+        return {
+            "patches_per_second": patches / (self.wall - since.wall),
+            "patches_per_core_second": patches / (self.cores - since.cores),
+        }
+
+
 class Watched(LesionModule):
     """Takes the time at the end of every step, and the loading processes' memory."""
 
     def __init__(self, chosen: TrainSettings) -> None:
         super().__init__(chosen)
-        self.times: list[float] = []
+        self.moments: list[Moment] = []
         self.loading_gb = 0.0
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Lightning's hook."""
-        self.times.append(time.perf_counter())
+        self.moments.append(Moment.now())
+        if self.settings.trainer.steps_per_epoch > _FEW_STEPS:
+            return
         loading = sum(one.memory_full_info().uss for one in psutil.Process().children())
         self.loading_gb = max(self.loading_gb, loading / 1e9)
 
@@ -76,10 +106,10 @@ def trained(folder: Path, *overrides: str, steps: int) -> Watched:
 
 def our_rate(folder: Path, *overrides: str) -> Found:
     """Training patches a second of our loop, one loading process beside the step."""
-    warm, steps = 10, 80
+    warm, steps = 10, 50
     module = trained(folder, *overrides, steps=warm + steps)
-    seconds = module.times[-1] - module.times[warm - 1]
-    return {"patches_per_second": steps * module.settings.patch.batch / seconds}
+    begin, end = module.moments[warm - 1], module.moments[-1]
+    return end.rates(begin, steps * module.settings.patch.batch)
 
 
 def torchio_rate(folder: Path, *overrides: str, samples: int, same_step: bool = False) -> Found:
@@ -92,12 +122,14 @@ def torchio_rate(folder: Path, *overrides: str, samples: int, same_step: bool = 
         folder, chosen.augmentation, scans=SCANS, patch=PATCH, batch=BATCH, samples=samples,
         workers=CORES,
     )  # fmt: skip
-    # Whole fillings of the queue, the first one included, as in every epoch.
-    steps = 8 * samples // BATCH if samples > 1 else 12
-    begin = time.perf_counter()
+    # Between two moments at which the queue is empty and its loading processes are as far ahead.
+    filling = 2 * samples // BATCH
+    for _ in range(filling):
+        step(*next(given))
+    begin, steps = Moment.now(), 2 * filling * (1 if samples > 1 else 2)
     for _ in range(steps):
         step(*next(given))
-    return {"patches_per_second": steps * BATCH / (time.perf_counter() - begin)}
+    return Moment.now().rates(begin, steps * BATCH)
 
 
 def our_step(module: LesionModule) -> Callable[[torch.Tensor, torch.Tensor], None]:
@@ -199,9 +231,9 @@ def part_growth(folder: Path) -> Found:
     return {"mb_after_200_steps": seen[200], "growth_mb_200_to_2000_steps": seen[1999] - seen[200]}
 
 
-def memory(folder: Path, name: str) -> Found:
-    """Peak memory of a training at batch 2 of 96^3, its loading process and validation included."""
-    overrides = (f"segmenter={name}", "segmenter.spacing_mm=1", "patch.size_voxels=96")
+def part_memory(folder: Path) -> Found:
+    """Peak memory of a default training at batch 2 of 96^3, loading process and validation too."""
+    overrides = ("segmenter=dynunet", "segmenter.spacing_mm=1", "patch.size_voxels=96")
     loading = trained(folder, *overrides, steps=2).loading_gb
     return {"gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6 + loading}
 
@@ -228,18 +260,14 @@ PARTS: dict[str, Callable[[Path], Found]] = {
     "scans": part_scans,
     "ours": our_rate,
     "plain": lambda f: torchio_rate(f, samples=8),
-    "plain_same_step": lambda f: torchio_rate(f, samples=8, same_step=True),
-    "plain_one_patch_a_volume": lambda f: torchio_rate(f, samples=1),
     "ours_every_transform": lambda f: our_rate(f, *EVERY_TRANSFORM),
     "plain_every_transform": lambda f: torchio_rate(f, *EVERY_TRANSFORM, samples=8),
-    "plain_every_transform_same_step": lambda f: torchio_rate(
-        f, *EVERY_TRANSFORM, samples=8, same_step=True
-    ),
     "loader": part_loader,
     "step": lambda _: step_seconds(plain=False),
     "plain_step": lambda _: step_seconds(plain=True),
-    "feeding": part_feeding,
+    "plain_one_patch_a_volume": lambda f: torchio_rate(f, samples=1),
+    "plain_same_step": lambda f: torchio_rate(f, samples=8, same_step=True),
+    "memory": part_memory,
     "growth": part_growth,
-    "memory_dynunet": lambda f: memory(f, "dynunet"),
-    "memory_unet": lambda f: memory(f, "unet"),
+    "feeding": part_feeding,
 }
