@@ -112,8 +112,13 @@ def our_rate(folder: Path, *overrides: str) -> Found:
     return end.rates(begin, steps * module.settings.patch.batch)
 
 
-def torchio_rate(folder: Path, *overrides: str, samples: int, same_step: bool = False) -> Found:
-    """The plain loop with as many loading processes as there are cores."""
+def torchio_rate(
+    folder: Path, *overrides: str, samples: int, fillings: int, same_step: bool = False
+) -> Found:
+    """The plain loop with as many loading processes as there are cores.
+
+    fillings : of the queue that are timed, two volumes each.
+    """
     from plain_torchio_loop import batches, plain_step
 
     chosen = light(*overrides)
@@ -126,7 +131,7 @@ def torchio_rate(folder: Path, *overrides: str, samples: int, same_step: bool = 
     filling = 2 * samples // BATCH
     for _ in range(filling):
         step(*next(given))
-    begin, steps = Moment.now(), 2 * filling * (1 if samples > 1 else 2)
+    begin, steps = Moment.now(), fillings * filling
     for _ in range(steps):
         step(*next(given))
     return Moment.now().rates(begin, steps * BATCH)
@@ -259,14 +264,14 @@ WITH_A_GPU: dict[str, Callable[[Path], Found]] = {"gpu": part_gpu}
 PARTS: dict[str, Callable[[Path], Found]] = {
     "scans": part_scans,
     "ours": our_rate,
-    "plain": lambda f: torchio_rate(f, samples=8),
+    "plain": lambda f: torchio_rate(f, samples=8, fillings=4),
     "ours_every_transform": lambda f: our_rate(f, *EVERY_TRANSFORM),
-    "plain_every_transform": lambda f: torchio_rate(f, *EVERY_TRANSFORM, samples=8),
+    "plain_every_transform": lambda f: torchio_rate(f, *EVERY_TRANSFORM, samples=8, fillings=1),
     "loader": part_loader,
     "step": lambda _: step_seconds(plain=False),
     "plain_step": lambda _: step_seconds(plain=True),
-    "plain_one_patch_a_volume": lambda f: torchio_rate(f, samples=1),
-    "plain_same_step": lambda f: torchio_rate(f, samples=8, same_step=True),
+    "plain_one_patch_a_volume": lambda f: torchio_rate(f, samples=1, fillings=6),
+    "plain_same_step": lambda f: torchio_rate(f, samples=8, fillings=4, same_step=True),
     "memory": part_memory,
     "growth": part_growth,
     "feeding": part_feeding,
