@@ -43,16 +43,16 @@ def run_part(name: str, folder: Path) -> Found:
 
 
 def summary(found: dict[str, Found]) -> dict[str, Any]:
-    """Ratios first, then what was measured."""
+    """Ratios first, then what was measured; what was not is named."""
 
     def times(ours: str, *plain: str) -> dict[str, dict[str, float]]:
         return {
             f"times_{name}": {unit: found[ours][unit] / found[name][unit] for unit in found[name]}
             for name in plain
+            if {ours, name} <= found.keys()
         }
 
-    share = found["loader"]["core_seconds_per_patch_64"] * BATCH
-    return {
+    result: dict[str, Any] = {
         "cores": CORES,
         "patch": PATCH,
         "batch": BATCH,
@@ -60,9 +60,12 @@ def summary(found: dict[str, Found]) -> dict[str, Any]:
             "ours", "plain", "plain_same_step", "plain_one_patch_a_volume"
         ),
         "every_transform": times("ours_every_transform", "plain_every_transform"),
-        "loading_share_of_step": share / (share + found["step"]["core_seconds"]),
-        "measured": found,
     }
+    if {"loader", "step"} <= found.keys():
+        share = found["loader"]["core_seconds_per_patch_64"] * BATCH
+        result["loading_share_of_step"] = share / (share + found["step"]["core_seconds"])
+    missing = [name for name in PARTS if name not in found]
+    return result | {"measured": found} | ({"not_measured": missing} if missing else {})
 
 
 def measure(folder: Path, *, minutes: float) -> int:
@@ -71,14 +74,14 @@ def measure(folder: Path, *, minutes: float) -> int:
     found: dict[str, Found] = json.loads(kept.read_text()) if kept.is_file() else {}
     for name in (name for name in PARTS if name not in found):
         if time.monotonic() > until:
-            return NOT_YET
+            break
         found[name] = run_part(name, folder)
         kept.write_text(json.dumps(found), encoding="utf-8")
     result = summary(found)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     logger.info("%s", json.dumps(result, indent=2))
-    return 0
+    return NOT_YET if "not_measured" in result else 0
 
 
 def main() -> int:
