@@ -196,3 +196,14 @@ def test_precision_and_f1_by_size_pool_the_predicted_lesions_by_their_own_size()
     # Nothing of this size in either mask: no ratio, and no F1.
     assert summary["predicted_lesion_count_100_to_1000_mm3"] == 0
     assert not {n for n in summary if n.endswith("_100_to_1000_mm3") and "count" not in n}
+
+
+def test_lesions_found_as_lesions_of_another_size_leave_their_f1_undefined():
+    """A block of 128 mm3 of which 16 mm3 are found, enough to count: nothing is missed."""
+    reference, predicted = _mask(np.s_[4:12, 4:8, 4:8]), _mask(np.s_[4:12, 4:5, 4:6])
+    summary = summarise([_agreement(reference, predicted)])
+    assert summary["lesion_sensitivity_100_to_1000_mm3"] == 1
+    assert summary["lesion_precision_14_to_100_mm3"] == 1
+    assert not {name for name in summary if name.startswith("lesion_f1_") and "count" not in name}
+    missed = summarise([_agreement(reference, EMPTY)])
+    assert missed["lesion_f1_100_to_1000_mm3"] == 0

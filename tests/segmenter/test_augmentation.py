@@ -44,6 +44,7 @@ KNOBS = [
     ({"flip": 1.0}, True),
     ({"affine": 1.0, "rotation_degrees": 20.0}, True),
     ({"affine": 1.0, "scaling": 0.3}, True),
+    ({"elastic": 1.0, "elastic_displacement_voxels": 3, "elastic_spacing_voxels": 8}, True),
     ({"bias_field": 1.0, "bias_field_coefficient": 0.5}, False),
     ({"gamma": 1.0, "gamma_log": 0.5}, False),
     ({"intensity": 1.0, "intensity_scaling": 0.3}, False),
@@ -75,12 +76,49 @@ def test_a_flip_mirrors_left_and_right_of_images_and_reference(
     assert torch.equal(reference, patch[1].flip(1))
 
 
-def test_reference_and_image_move_together(patch: tuple[torch.Tensor, torch.Tensor]) -> None:
-    moving = {"affine": 1.0, "rotation_degrees": 15.0, "scaling": 0.1}
+@pytest.mark.parametrize(
+    "moving",
+    [
+        {"affine": 1.0, "rotation_degrees": 15.0, "scaling": 0.1},
+        {"elastic": 1.0, "elastic_displacement_voxels": 3.0, "elastic_spacing_voxels": 8.0},
+    ],
+)
+def test_reference_and_image_move_together(
+    moving: dict[str, float], patch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
     channels, reference = augment(NO_AUGMENTATION.model_copy(update=moving), *patch)
     lesion = reference[0] > 0
     assert channels[0][lesion].median() > 1.5
     assert channels[0][~lesion].median() < 0.6
+
+
+def test_wider_control_points_bend_more_smoothly(
+    patch: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    ramp = torch.linspace(0, 1, 20)[:, None, None].expand(2, 20, 20, 20).contiguous()
+    bends = {}
+    for spacing in (6.0, 18.0):
+        moving = {"elastic": 1.0, "elastic_displacement_voxels": 2.0,
+                  "elastic_spacing_voxels": spacing}  # fmt: skip
+        channels, _ = augment(NO_AUGMENTATION.model_copy(update=moving), ramp, patch[1])
+        inside = channels[0, 4:-4, 4:-4, 4:-4]
+        bends[spacing] = float(inside.diff(n=2, dim=1).abs().mean())
+    assert bends[18.0] < 0.5 * bends[6.0]
+
+
+def test_where_it_is_off_the_deformation_draws_nothing(
+    patch: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    """Trainings of the time before it keep their patches."""
+    noisy = NO_AUGMENTATION.model_copy(update={"noise": 1.0, "noise_std": 0.5})
+    with_knob = noisy.model_copy(update={"elastic_displacement_voxels": 3.0})
+    assert torch.equal(augment(noisy, *patch)[0], augment(with_knob, *patch)[0])
+
+
+def test_a_deformation_that_could_fold_is_refused() -> None:
+    given = {**NO_AUGMENTATION.model_dump(), "elastic_displacement_voxels": 9.7}
+    with pytest.raises(ValueError, match=r"at most 9.6 with elastic_spacing_voxels=24"):
+        AugmentationSettings(**given)
 
 
 def test_a_dropped_sequence_is_constant_and_flair_never_is(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.segmenter.small_training import trained
+from tests.segmenter.small_training import settings, trained
 from tests.segmenter.training_scan_files import write_scan
 
 from lesion_dynamics.errors import OutputError
@@ -255,3 +255,35 @@ def test_metrics_of_a_validation_stand_only_with_its_own_epoch(
     validated = ["validation_score" in row for row in fitted.history]
     assert validated == [False, True, False, True]
     assert all("training_loss" in row and "learning_rate" in row for row in fitted.history)
+
+
+def test_two_batches_of_one_accumulated_are_one_batch_of_two(
+    scans: list[TrainingScan], tmp_path: Path
+) -> None:
+    """With the cross-entropy alone: the mean over voxels of a batch is the mean of its patches'."""
+    found = []
+    for name, knobs in (
+        ("one", ("patch.batch=1", "trainer.accumulate_batches=2")),
+        ("two", ("patch.batch=2", "trainer.accumulate_batches=1")),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        trained(scans, folder, "loss.dice_weight=0", *knobs)
+        found.append(last_weights(folder))
+    for name, value in found[0].items():
+        torch.testing.assert_close(value, found[1][name], atol=2e-5, rtol=2e-4)
+    # The tolerance tells: with the Dice term, which is of the whole batch, they differ by more.
+    (tmp_path / "dice").mkdir()
+    trained(scans, tmp_path / "dice", "patch.batch=1", "trainer.accumulate_batches=2")
+    dice = last_weights(tmp_path / "dice")
+    assert max(float((dice[n] - v).abs().max()) for n, v in found[0].items()) > 1e-3
+
+
+def test_lower_levels_weigh_half_of_the_one_above_and_all_together_one() -> None:
+    module = LesionModule(settings("loss.dice_weight=0", "loss.cross_entropy_weight=1"))
+    reference = torch.zeros(1, 1, 4, 4, 4)
+    levels = [torch.full(reference.shape, value) for value in (0.0, 1.0, -2.0)]
+    alone = [float(torch.nn.functional.softplus(level).mean()) for level in levels]
+    expected = (4 * alone[0] + 2 * alone[1] + alone[2]) / 7
+    assert float(module.loss(levels, reference)) == pytest.approx(expected, rel=1e-6)
+    assert float(module.loss(levels[:1], reference)) == pytest.approx(alone[0], rel=1e-6)

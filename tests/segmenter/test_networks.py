@@ -9,6 +9,7 @@ from tests.conftest import composed
 
 from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.segmenter.networks import LesionNetwork, build_network
+from lesion_dynamics.segmenter.quick_prelu import QuickPReLU
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
@@ -61,6 +62,33 @@ def test_recomputed_activations_give_the_same_gradients_and_keep_less(name: str)
     assert kept[1] < 0.8 * kept[0]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_quick_prelu_is_torchs_in_value_and_gradients(dtype: torch.dtype) -> None:
+    given = torch.randn(2, 4, 8, 8, 8, generator=torch.Generator().manual_seed(1)).to(dtype)
+    given[0, 0] = 0  # where the function has a kink both take the same side
+    weighting = torch.randn(given.shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+    found = []
+    for layer in (torch.nn.PReLU(), QuickPReLU()):
+        inputs = given.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            output = layer(inputs)
+        (output * weighting).sum().backward()
+        found.append((output.detach(), inputs.grad, layer.weight.grad))
+    plain, quick = found
+    assert torch.equal(quick[0], plain[0])
+    assert torch.equal(quick[1], plain[1])
+    torch.testing.assert_close(quick[2], plain[2], rtol=1e-5 if dtype == torch.float32 else 1e-2,
+                               atol=1e-4 if dtype == torch.float32 else 0.5)  # fmt: skip
+
+
+def test_the_unet_has_the_quick_prelu_and_the_names_of_monais() -> None:
+    built = network("unet")
+    kinds = {type(one) for one in built.modules() if isinstance(one, torch.nn.PReLU)}
+    assert kinds == {QuickPReLU}
+    theirs = UNet(3, 2, 8, (4, 8, 8), (2, 2), num_res_units=2)
+    assert list(built.backbone.state_dict()) == list(theirs.state_dict())
 
 
 def single_channel_norms(module: torch.nn.Module) -> list[torch.nn.Module]:

@@ -14,9 +14,11 @@ from lesion_dynamics.segmenter.patch_changes import (
     BIAS_FIELD_TERMS,
     along_axis,
     bias_field,
+    control_points,
     gaussian_blur,
     resample_about_centre,
     rotation_and_scaling,
+    spline_displacement,
     thick_slices,
 )
 
@@ -64,6 +66,53 @@ def test_a_small_turn_and_scaling_is_what_scipy_resamples(smooth: torch.Tensor) 
     for channel in range(2):
         expected = affine_transform(smooth[channel].numpy(), sampling.numpy(), offset, order=1)
         np.testing.assert_allclose(found[channel].numpy(), expected, atol=2e-4)
+
+
+def test_the_displacement_is_itks_cubic_b_spline() -> None:
+    """The same control points in SimpleITK: 4 mm apart, the first one 4 mm before the patch."""
+    import SimpleITK as sitk
+
+    spacing, size = 4.0, 17
+    count = control_points(size, spacing)
+    control = torch.randn(3, count, count, count, generator=torch.Generator().manual_seed(4))
+    found = spline_displacement(size, control, spacing=spacing)
+    spline = sitk.BSplineTransform(3, 3)
+    spline.SetTransformDomainOrigin([0.0] * 3)
+    spline.SetTransformDomainPhysicalDimensions([spacing * (count - 3)] * 3)
+    spline.SetTransformDomainMeshSize([count - 3] * 3)
+    # ITK counts its first axis quickest.
+    spline.SetParameters(control.permute(0, 3, 2, 1).reshape(-1).double().tolist())
+    for place in ((0, 0, 0), (3, 7, 11), (16, 2, 9), (15, 15, 15)):
+        moved = np.subtract(spline.TransformPoint([float(one) for one in place]), place)
+        np.testing.assert_allclose(found[(slice(None), *place)].numpy(), moved, atol=1e-5)
+
+
+def test_a_displacement_moves_the_patch_as_scipy_does(smooth: torch.Tensor) -> None:
+    from scipy.ndimage import map_coordinates
+
+    count = control_points(SIZE, 8.0)
+    control = 2.0 * torch.rand(3, count, count, count, generator=torch.Generator().manual_seed(1))
+    bend = spline_displacement(SIZE, control, spacing=8.0)
+    assert 0.5 < float(bend.abs().max()) <= 2.0
+    turn = torch.linalg.inv(rotation_and_scaling(torch.tensor([5.0, -3.0, 8.0]), torch.ones(3)))
+    found = resample_about_centre(smooth, turn, nearest=False, displacement=bend)
+    centre = (SIZE - 1) / 2
+    voxels = np.stack(np.meshgrid(*[np.arange(SIZE)] * 3, indexing="ij")) - centre
+    places = np.einsum("ij,j...->i...", turn.numpy(), voxels) + centre + bend.numpy()
+    for channel in range(2):
+        expected = map_coordinates(smooth[channel].numpy(), places, order=1)
+        np.testing.assert_allclose(found[channel].numpy(), expected, atol=2e-4)
+
+
+def test_the_largest_allowed_displacement_folds_nothing() -> None:
+    """Control points pushed together as hard as the settings allow: the map keeps its order."""
+    spacing, size = 8.0, 33
+    count = control_points(size, spacing)
+    signs = (-1.0) ** torch.arange(count)
+    control = torch.zeros(3, count, count, count)
+    control[0] = (signs[:, None, None] * 0.4 * spacing).expand(count, count, count)
+    moved = torch.arange(size) + spline_displacement(size, control, spacing=spacing)[0, :, 5, 5]
+    assert float(moved.diff().min()) > 0
 
 
 def test_rotations_keep_volume_and_scalings_change_it() -> None:

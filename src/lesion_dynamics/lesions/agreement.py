@@ -175,8 +175,8 @@ def summarise(agreements: list[Agreement]) -> dict[str, float | int]:
     By size the lesions of all scans are pooled: ``lesion_sensitivity_<bin>`` beside
     ``lesion_count_<bin>`` (size of the reference lesion), ``lesion_precision_<bin>`` beside
     ``predicted_lesion_count_<bin>`` (size of the predicted one), ``lesion_f1_<bin>`` their
-    harmonic mean. A ratio without a lesion to count is left out; F1 is then 0, or left out if
-    both are.
+    harmonic mean. A ratio without a lesion to count is left out, and so is F1, unless the other
+    ratio is 0: then it is 0.
     """
     summary: dict[str, float | int] = {"scan_count": len(agreements)}
     metrics = ["dice", "lesion_sensitivity", "lesion_precision", "lesion_f1"]
@@ -217,7 +217,11 @@ def _add_size_bin(
         "sensitivity": ratio(detected, lesions),
         "precision": ratio(true, predicted),
     }
-    ratios["f1"] = f1(ratios["sensitivity"], ratios["precision"])
+    undefined = [one for one in ratios.values() if one is None]
+    # Unlike on a scan, an empty side is no empty mask here: lesions of this size may all have been
+    # found, and predicted as lesions of another size.
+    if not undefined or not any(ratios.values()):
+        ratios["f1"] = f1(ratios["sensitivity"], ratios["precision"])
     for kind, value in ratios.items():
         if value is not None:
             summary[f"lesion_{kind}_{name}"] = value

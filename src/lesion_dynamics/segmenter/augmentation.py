@@ -11,9 +11,11 @@ from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, BRIGHTEST_Z, M
 from lesion_dynamics.segmenter.patch_changes import (
     BIAS_FIELD_TERMS,
     bias_field,
+    control_points,
     gaussian_blur,
     resample_about_centre,
     rotation_and_scaling,
+    spline_displacement,
     thick_slices,
 )
 from lesion_dynamics.settings.training import AugmentationSettings
@@ -72,13 +74,30 @@ class PatchAugmentation:
         settings = self._settings
         if draw.happens(settings.flip):
             unit, masks = unit.flip(_RIGHT_LEFT_AXIS), masks.flip(_RIGHT_LEFT_AXIS)
-        if draw.happens(settings.affine):
+        sampling = torch.eye(3, dtype=torch.float64)
+        turned = draw.happens(settings.affine)
+        if turned:
             degrees = draw.uniform(3) * settings.rotation_degrees
             matrix = rotation_and_scaling(degrees, 1.0 + draw.uniform(3) * settings.scaling)
             sampling = torch.linalg.inv(matrix)
-            unit = resample_about_centre(unit, sampling, nearest=False)
-            masks = resample_about_centre(masks, sampling, nearest=True)
+        bent = self._displacement(unit.shape[-1], draw)
+        if turned or bent is not None:
+            unit = resample_about_centre(unit, sampling, nearest=False, displacement=bent)
+            masks = resample_about_centre(masks, sampling, nearest=True, displacement=bent)
         return unit, masks
+
+    def _displacement(self, size: int, draw: _Draws) -> Tensor | None:
+        settings = self._settings
+        # Without a draw where it is off: other draws are then those of the time before it.
+        if not settings.elastic or not draw.happens(settings.elastic):
+            return None
+        count = control_points(size, settings.elastic_spacing_voxels)
+        places = draw.uniform(3 * count**3).reshape(3, count, count, count)
+        return spline_displacement(
+            size,
+            places * settings.elastic_displacement_voxels,
+            spacing=settings.elastic_spacing_voxels,
+        )
 
     def _contrast(self, unit: Tensor, draw: _Draws) -> Tensor:
         settings = self._settings

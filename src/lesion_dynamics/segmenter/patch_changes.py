@@ -38,14 +38,39 @@ def rotation_and_scaling(degrees: Tensor, scales: Tensor) -> Tensor:
     return matrix
 
 
-def resample_about_centre(patch: Tensor, matrix: Tensor, *, nearest: bool) -> Tensor:
-    """Patch whose voxel v (from the centre) is the given patch's at ``matrix @ v``; 0 outside."""
+def resample_about_centre(
+    patch: Tensor, matrix: Tensor, *, nearest: bool, displacement: Tensor | None = None
+) -> Tensor:
+    """Patch whose voxel v (from the centre) is the given patch's at ``matrix @ v`` + displacement.
+
+    displacement : (3, n, n, n) in voxels, at every voxel v; None is none. Outside is 0.
+    """
     # grid_sample counts axes from the last one.
     theta = torch.zeros(1, 3, 4)
     theta[0, :, :3] = matrix.flip((0, 1))
     grid = affine_grid(theta, [1, 1, *patch.shape[1:]], align_corners=True)
+    if displacement is not None:
+        in_half_patches = 2.0 / (patch.shape[-1] - 1)
+        grid += displacement.flip(0).permute(1, 2, 3, 0) * in_half_patches
     mode = "nearest" if nearest else "bilinear"
     return grid_sample(patch[None], grid, mode=mode, padding_mode="zeros", align_corners=True)[0]
+
+
+def control_points(size: int, spacing: float) -> int:
+    """Along an axis: as many as cover ``size`` voxels and the spline's reach beyond them."""
+    return math.ceil((size - 1) / spacing) + 3
+
+
+def spline_displacement(size: int, control: Tensor, *, spacing: float) -> Tensor:
+    """Cubic B-spline through (3, k, k, k) displacements of control points, (3, size, size, size).
+
+    spacing : between control points, in voxels; the second one of each axis lies on the first
+    voxel. k is `control_points`. A spline never reaches beyond its control points' values.
+    """
+    weights = _spline_matrix(size, spacing, control.shape[-1])
+    field = control @ weights.T  # (3, k, k, size)
+    field = weights @ field  # (3, k, size, size)
+    return (weights @ field.reshape(*field.shape[:2], -1)).reshape(3, size, size, size)
 
 
 def bias_field(size: int, coefficients: Tensor) -> Tensor:
@@ -92,6 +117,15 @@ def _powers(size: int) -> Tensor:
     places = torch.arange(size) - (size - 1) / 2
     places = places / places.max()
     return torch.stack([places**exponent for exponent in range(BIAS_FIELD_ORDER + 1)])
+
+
+@functools.lru_cache(maxsize=8)
+def _spline_matrix(size: int, spacing: float, count: int) -> Tensor:
+    """(size, count): weight of every control point at every voxel."""
+    distance = (torch.arange(size)[:, None] / spacing + 1 - torch.arange(count)[None, :]).abs()
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    far = (2 - distance).clamp_min(0) ** 3 / 6
+    return torch.where(distance < 1, near, far)
 
 
 def _blur_matrix(size: int, deviation: float) -> Tensor:

@@ -17,6 +17,9 @@ from lesion_dynamics.settings.tracking import TrackingSettings
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+_SPLINE_KEEPS_ORDER = 0.4
+"""Displacement of control points, in spacings, below which a cubic B-spline deformation of space is
+one-to-one: 1 / 2.48 (Choi and Lee, CVGIP: Graphical Models 2000)."""
 
 
 class AugmentationSettings(Strict):
@@ -24,6 +27,8 @@ class AugmentationSettings(Strict):
 
     flip : left-right mirror.
     affine : rotation up to `rotation_degrees`, scaling by up to `scaling` (0.1: 0.9 to 1.1).
+    elastic : smooth deformation, a cubic B-spline through control points `elastic_spacing_voxels`
+        apart, each displaced by up to `elastic_displacement_voxels` along every axis.
     bias_field : polynomial field, coefficients up to `bias_field_coefficient`.
     gamma : contrast exponent exp(+-`gamma_log`), over the patch's own range.
     intensity : each sequence times 1 +- `intensity_scaling` plus +- `intensity_shift` (z units).
@@ -37,6 +42,9 @@ class AugmentationSettings(Strict):
     affine: Probability
     rotation_degrees: float = Field(ge=0, le=180)
     scaling: float = Field(ge=0, le=0.5)
+    elastic: Probability = 0.0
+    elastic_displacement_voxels: float = Field(default=0.0, ge=0)
+    elastic_spacing_voxels: float = Field(default=24.0, ge=4)
     bias_field: Probability
     bias_field_coefficient: float = Field(ge=0, le=1)
     gamma: Probability
@@ -51,6 +59,17 @@ class AugmentationSettings(Strict):
     thick_slices: Probability
     slice_factor: float = Field(ge=1, le=8)
     sequence_dropout: Probability
+
+    @model_validator(mode="after")
+    def _deformation_never_folds(self) -> AugmentationSettings:
+        most = _SPLINE_KEEPS_ORDER * self.elastic_spacing_voxels
+        if self.elastic_displacement_voxels > most:
+            raise ValueError(
+                f"elastic_displacement_voxels={self.elastic_displacement_voxels:g} can fold tissue "
+                f"over itself: at most {most:g} with elastic_spacing_voxels="
+                f"{self.elastic_spacing_voxels:g}"
+            )
+        return self
 
 
 class PatchSettings(Strict):
