@@ -38,7 +38,7 @@ from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY, OperatingPoint
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
-from lesion_dynamics.workflows import inference
+from lesion_dynamics.workflows import inference, inference_scans
 from lesion_dynamics.workflows.inference_worker import load_segmenter
 from lesion_dynamics.workflows.processes import Done
 
@@ -193,7 +193,7 @@ def settings_for(place: Path, *, cohort: str = "study", **of_cohort: object) -> 
 
 def infer(settings: InferSettings, monkeypatch: Any, caplog: Any) -> Outcome:
     """The real inference, except that its worker works in this process."""
-    monkeypatch.setattr(inference, "spread", _here)
+    monkeypatch.setattr(inference_scans, "spread", _here)
     outcome = Outcome(settings.output)
     with caplog.at_level(logging.INFO):
         try:

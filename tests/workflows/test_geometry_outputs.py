@@ -18,7 +18,7 @@ from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.longitudinal.measurements import read_measurements
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing import drift, mni
-from lesion_dynamics.workflows import inference
+from lesion_dynamics.workflows import inference, inference_scans
 from lesion_dynamics.workflows.processes import Done
 
 FOLDER = "derivatives/study/lesion-segmenter-v1"
@@ -64,7 +64,7 @@ def in_this_process(
 def coarse() -> Iterator[None]:
     """In this process, on coarse grids: seconds instead of minutes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "spread", in_this_process)
+        patch.setattr(inference_scans, "spread", in_this_process)
         patch.setattr(mni, "_REGISTERED_AT_MM", 6)
         patch.setattr(mni, "_WRITTEN_AT_MM", 3)
         patch.setattr(mni, "_WARP_ITERATIONS", "5x2")
