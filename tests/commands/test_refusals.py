@@ -11,7 +11,7 @@ from tests.commands.command_line import run
 @pytest.mark.parametrize(
     ("script", "overrides", "said"),
     [
-        ("train.py", ["patch.bacth=4"], ["patch.bacth", "batch, lesion_fraction, lesion_size"]),
+        ("train.py", ["patch.bacth=4"], ["patch.bacth", "batch, final_batch, final_fraction"]),
         ("train.py", ["+patch.bacth=4"], ["override +patch.bacth=4", "Did you mean batch?"]),
         ("train.py", ["patch.batch=many"], ["override patch.batch=many", "'many'"]),
         ("train.py", ["segmenter=unett"], ["segmenter/unett", "unet"]),
