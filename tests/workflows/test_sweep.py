@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
 from matplotlib.image import imread
 from mlflow import MlflowClient
+from tests.conftest import ROOT
 from tests.workflows.stand_in_sweep import DICE, DOWN, Sweep
 
 from lesion_dynamics.records.spool.pending import deliver_pending, journals
@@ -17,7 +19,7 @@ from lesion_dynamics.records.spooled_run import SpooledRun
 from lesion_dynamics.records.store import Store, connect
 from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.workflows import command
-from lesion_dynamics.workflows.sweep import PARENT_VARIABLE
+from lesion_dynamics.workflows.sweep import PARENT_VARIABLE, _plain
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,15 @@ def test_a_sweep_leaves_a_run_with_the_table_and_the_picture(
     check_parent(store.client, again, tmp_path)
     history = store.client.get_metric_history(run.info.run_id, "mean_dice segmenter_unet")
     assert len(history) == 1
+
+
+def test_the_address_of_a_sweeps_server_may_stand_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DOWN)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("train", ["tracking=server"], return_hydra_config=True)
+    assert _plain(config)["tracking"]["uri"] == DOWN
 
 
 def test_a_sweep_without_a_server_is_delivered_later_whole(tmp_path: Path, database: Path) -> None:

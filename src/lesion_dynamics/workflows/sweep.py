@@ -173,6 +173,8 @@ def _plain(config: DictConfig) -> Mapping[str, Any]:
     wanted = OmegaConf.create({"tracking": config.tracking, "runs": config.runs})
     given = [str(one) for one in config.hydra.overrides.task]
     plain = [one for one in given if one.startswith(("tracking.", "runs=")) and "," not in one]
-    values = OmegaConf.to_container(OmegaConf.merge(wanted, OmegaConf.from_dotlist(plain)))
+    merged = OmegaConf.merge(wanted, OmegaConf.from_dotlist(plain))
+    # An address may be written as the name of an environment variable.
+    values = OmegaConf.to_container(merged, resolve=True)
     assert isinstance(values, Mapping)
     return values
