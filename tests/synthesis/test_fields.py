@@ -68,7 +68,7 @@ def test_one_seed_gives_one_sequence_of_draws() -> None:
     def everything(seed: int) -> torch.Tensor:
         draws = Draws(seed)
         scalars = torch.tensor([draws.uniform(2, 3), draws.normal(), float(draws.integer(9))])
-        return torch.cat([scalars, draws.field((4, 5, 6), scale=3.0).ravel(), draws.noise((4,))])
+        return torch.cat([scalars, draws.field((4, 5, 6), scale=3.0).ravel(), draws.normals(4)])
 
     assert torch.equal(everything(8), everything(8))
     assert not torch.equal(everything(8), everything(9))

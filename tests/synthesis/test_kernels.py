@@ -77,12 +77,12 @@ def healthy(**levels: float) -> NDArray[np.float32]:
     usual = dict.fromkeys(names, 0.0) | {"cortex": 1.2, "nuclei": 1.1, "fluid": 0.3}
     usual |= {"residue_from": 99.0} | levels
     shape = (1, 1, 8)
-    tissue = [np.zeros(shape, np.float32) for _ in range(12)]
+    tissue = [np.zeros(shape, np.float32) for _ in range(11)]
     for kind in range(4):
         tissue[kind][0, 0, 2 * kind : 2 * kind + 2] = 1
-    for place in (9, 10):
+    for place in (8, 9):
         tissue[place][0, 0, 1::2] = 1
-    tissue[7][:], tissue[8][:], tissue[6][:] = 20.0, 30.0, 3.0
+    tissue[6][:], tissue[7][:], tissue[5][:] = 20.0, 30.0, 3.0
     none = np.zeros(shape, np.float32)
     values = np.array([usual[name] for name in names], np.float32)
     return healthy_signal(tuple(tissue), (none,) * 5, none + 1, none, values)[0, 0]

@@ -49,12 +49,8 @@ class Draws:
         return torch.randperm(count, generator=self._generator)
 
     def normals(self, *shape: int) -> Tensor:
-        """Standard normal numbers."""
-        return torch.randn(shape, generator=self._generator)
-
-    def noise(self, shape: Sequence[int]) -> Tensor:
         """Independent standard normal numbers, float32."""
-        return torch.randn(tuple(shape), generator=self._generator)
+        return torch.randn(shape, generator=self._generator)
 
     def field(self, shape: Sequence[int], *, scale: float) -> Tensor:
         """A smooth field of about unit deviation whose nodes lie ``scale`` voxels apart.
@@ -62,7 +58,7 @@ class Draws:
         shape : (x, y, z). The lattice is shifted at random, so nodes fall anywhere.
         """
         if scale < _FINEST_LATTICE:
-            smooth = blur(self.noise(shape), [0.6 * scale] * 3)
+            smooth = blur(self.normals(*shape), [0.6 * scale] * 3)
             return smooth / smooth.std()
         x, y, z = shape
         lattice = self.normals(*(math.ceil(size / scale) + 2 for size in shape))

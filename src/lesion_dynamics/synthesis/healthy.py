@@ -25,7 +25,7 @@ def healthy_signal(
     """Signal (x, y, z).
 
     All volumes are C-contiguous float32 (x, y, z). tissue : white, cortex, nuclei, fluid,
-    ventricle, brain, depth, distance to the ventricles and to the midplane in mm, limbic, tracts,
+    ventricle, depth, distance to the ventricles and to the midplane in mm, limbic, tracts,
     coat of the ventricles. textures : fine, patches, white, dirty, spots, of unit deviation.
     fading : how dirty white matter fades away from the ventricles; deep : how deep cortex lies,
     0 to 1. levels : (17,), in the order they are taken apart below.
@@ -39,15 +39,15 @@ def healthy_signal(
     for i in range(nx):
         for j in range(ny):
             for k in range(nz):
-                near = tissue[7][i, j, k]
-                lobe, tract = tissue[9][i, j, k], tissue[10][i, j, k]
+                near = tissue[6][i, j, k]
+                lobe, tract = tissue[8][i, j, k], tissue[9][i, j, k]
                 fine, patch = textures[0][i, j, k], textures[1][i, j, k]
                 even, spot = textures[2][i, j, k], textures[4][i, j, k]
                 fluid_share = tissue[3][i, j, k]
-                tenth = near / np.float32(3.5)
+                far = near / np.float32(3.5)
                 white = one + white_texture * even
                 white += dirty * max(textures[3][i, j, k], np.float32(0)) * fading[i, j, k]
-                white += cap / (one + tenth * tenth) + tracts * tract
+                white += cap / (one + far * far) + tracts * tract
                 white += np.float32(LIMBIC_WHITE) * limbic * lobe
                 # Cortex that lies deep is brighter as well, though less than the limbic lobe.
                 extra = limbic * max(np.float32(DEEP_SHARE) * deep[i, j, k], lobe)
@@ -60,7 +60,7 @@ def healthy_signal(
                 fluid = fluid_level + flow * min(max(spot - np.float32(1.2), np.float32(0)), one)
                 if tissue[4][i, j, k] > np.float32(0.7) and spot > one:
                     fluid = choroid
-                if tissue[6][i, j, k] < residue_mm and spot > residue_from:
+                if tissue[5][i, j, k] < residue_mm and spot > residue_from:
                     fluid = residue
                 signal = (
                     tissue[0][i, j, k] * white
@@ -69,10 +69,10 @@ def healthy_signal(
                     + fluid_share * fluid
                 )
                 solid = one - fluid_share
-                coat = min(max(np.float32(2.5) * tissue[11][i, j, k] * solid, np.float32(0)), one)
+                coat = min(max(np.float32(2.5) * tissue[10][i, j, k] * solid, np.float32(0)), one)
                 uneven = np.float32(0.7) + np.float32(0.3) * patch
                 signal += rim * coat * min(max(uneven, np.float32(0)), np.float32(1.3))
-                middle = (np.float32(2.5) - tissue[8][i, j, k]) / np.float32(1.5)
+                middle = (np.float32(2.5) - tissue[7][i, j, k]) / np.float32(1.5)
                 wall = (np.float32(5) - near) * half
                 signal += (
                     septum

@@ -21,7 +21,7 @@ _DIRTY_FADES_MM = 25.0
 _COIL_VOXELS = 55.0
 _WHITE = 2  # of the textures
 _HEALTHY = (
-    "white", "cortex", "nuclei", "fluid", "ventricle", "brain", "depth_mm",
+    "white", "cortex", "nuclei", "fluid", "ventricle", "depth_mm",
     "ventricle_distance_mm", "side_mm", "limbic", "tracts", "ventricle_coat",
 )  # fmt: skip
 
@@ -112,7 +112,7 @@ def _sequence(
     )
     # Resolution acts alike on both parts (it is linear), so lesions can be told from the rest.
     contrast, healthy = (_resolved(torch.from_numpy(part), look) for part in (added, signal))
-    noise = draws.noise(shape)
+    noise = draws.normals(*shape)
     if look.noise_blur > 0:
         noise = blur(noise, [look.noise_blur] * 3)
         noise = noise / noise.std()

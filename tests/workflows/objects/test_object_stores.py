@@ -19,16 +19,6 @@ from lesion_dynamics.workflows.objects.mirror import Mirror, is_remote, url_of
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.fixture
-def memory() -> Iterator[fsspec.AbstractFileSystem]:
-    store = fsspec.filesystem("memory")
-    # One store a process: what others left, folders too, is none of this test's.
-    store.store.clear()
-    store.pseudo_dirs[:] = [""]
-    yield store
-    store.store.clear()
-
-
 def test_paths_of_settings_become_addresses_again() -> None:
     assert url_of(Path("s3://bucket/a/b")) == "s3://bucket/a/b"
     assert not is_remote(Path("/data/s3"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -20,16 +19,6 @@ from lesion_dynamics.workflows.objects.streamed_cohort import StreamedCohort, is
 
 WHO = ("sub-a", "sub-b", "sub-c")
 SCAN_BYTES = 1000
-
-
-@pytest.fixture
-def memory() -> Iterator[fsspec.AbstractFileSystem]:
-    store = fsspec.filesystem("memory")
-    # One store a process: what others left, folders too, is none of this test's.
-    store.store.clear()
-    store.pseudo_dirs[:] = [""]
-    yield store
-    store.store.clear()
 
 
 def lay_out(store: fsspec.AbstractFileSystem) -> None:
