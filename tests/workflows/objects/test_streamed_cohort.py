@@ -76,7 +76,7 @@ def test_more_room_makes_larger_parts(memory: fsspec.AbstractFileSystem, tmp_pat
 def test_a_place_without_objects_is_no_cohort(
     memory: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
-    with pytest.raises(CohortError, match="there is no cohort folder"):
+    with pytest.raises(CohortError, match=r"memory://.*: there is no cohort folder"):
         StreamedCohort.opened(settings_of(tmp_path))
 
 

@@ -13,6 +13,7 @@ from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
 from lesion_dynamics.cohort.bids_layout import refuse_unknown_folders
 from lesion_dynamics.cohort.cohort import CohortTables
 from lesion_dynamics.cohort.reading import read_tables
+from lesion_dynamics.errors import CohortError
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.records.derivatives import scan_key
 from lesion_dynamics.settings.inference import InferSettings
@@ -57,8 +58,13 @@ class StreamedCohort:
         url, place = url_of(root), place_of(root, settings)
         mirror = Mirror(url, place)
         there = mirror.listing()
-        if there:  # nothing there is no cohort
-            place.mkdir(parents=True, exist_ok=True)
+        if not there:
+            raise CohortError(
+                "there is no cohort folder: the store has no object below this address",
+                where=url,
+                remedy="Set cohort.root to the folder that holds the cohort.",
+            )
+        place.mkdir(parents=True, exist_ok=True)
         _lay_out_folders(place, there)
         mirror.hold({name: one.mark for name, one in there.items() if _is_table(name)})
         cohort = settings.cohort.model_copy(update={"root": place})
