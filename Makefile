@@ -94,7 +94,7 @@ test-outage: $(READY) ## kill the MLflow server 10 times during a training; its 
 	$(BIN)/python benchmarks/kill_tracking_server.py --kills 10 --pairs 2 --results benchmarks/results/outage.json
 
 test-server: $(READY) ## the loop against PostgreSQL, an S3 store and MLflow on loopback; writers, endings and promotions at once
-	$(BIN)/python benchmarks/server_stack.py
+	$(BIN)/python benchmarks/server_stack.py --results benchmarks/results/server_stack.json
 
 test-data: $(READY) ## what DVC redoes for one changed participant; push and pull from a folder and from S3
 	$(BIN)/python benchmarks/touch_participant.py --results benchmarks/results/touch_participant.json

@@ -70,21 +70,17 @@ def write_tables(
     )
     write_scan_geometry(folder, rows)
     write_dataset_description(folder, cohort=cohort.name, version=version)
-    write_json(
-        folder / "exclusions.json",
-        [
-            {
-                "participant_id": e.participant_id,
-                "session_id": e.session_id,
-                "reason": e.reason,
-                "remedy": e.remedy,
-            }
-            for e in (
-                *cohort.exclusions,
-                *(f for f in failures if f not in cohort.exclusions),
-            )
-        ],
-    )
+    left_out = (*cohort.exclusions, *(f for f in failures if f not in cohort.exclusions))
+    write_json(folder / "exclusions.json", [_said(exclusion) for exclusion in left_out])
+
+
+def _said(exclusion: Exclusion) -> dict[str, str | None]:
+    return {
+        "participant_id": exclusion.participant_id,
+        "session_id": exclusion.session_id,
+        "reason": exclusion.reason,
+        "remedy": exclusion.remedy,
+    }
 
 
 def _write_parquet(folder: Path) -> None:

@@ -19,7 +19,16 @@ from lesion_dynamics.report.html.answer import (
     unit_text,
     with_interval,
 )
-from lesion_dynamics.report.html.panel import Line, Mark, Panel, Who, Words, reach, tick_text
+from lesion_dynamics.report.html.panel import (
+    Line,
+    Mark,
+    Panel,
+    Scale,
+    Who,
+    Words,
+    reach,
+    tick_text,
+)
 from lesion_dynamics.report.html.results import records
 
 _FIRST = "first_lesion_volume_mm3"
@@ -55,17 +64,12 @@ def release_panel(
     """
     diagnosis, quantity, statistic, title, unit = estimate
     own = {name: _row(statistics, name, estimate) for name in [*versions, TRUTH]}
-    known = [row for name, row in own.items() if row is not None and name != TRUTH]
     printed = published[
         (published["diagnosis"] == diagnosis)
         & (published["quantity"] == quantity)
         & (published["statistic"] == statistic)
     ]["published"].dropna()
-    ends = [float(r[c]) for r in known for c in ("estimate", "interval_low", "interval_high")]
-    truth = own[TRUTH]
-    true = [] if truth is None else [float(truth["estimate"])]
-    low, high = reach([*ends, *printed, *true], least=(0.0, 0.1))
-    room = (high - low) * 0.08
+    truth = own.pop(TRUTH)
     panel = Panel(
         f"release-{diagnosis}-{quantity}-{statistic}".replace(" ", "-"),
         title,
@@ -74,37 +78,52 @@ def release_panel(
         x_label="Model version, in the order of release",
         height=300,
     )
+    ends = [
+        float(row[column])
+        for row in own.values()
+        if row is not None
+        for column in ("estimate", "interval_low", "interval_high")
+    ]
+    true = [] if truth is None else [float(truth["estimate"])]
+    low, high = reach([*ends, *printed, *true], least=(0.0, 0.1))
+    room = (high - low) * 0.08
     y = panel.y_scale(low - (room if low < 0 else 0), high + room)
     panel.y_ticks = y.ticks()
     panel.across(y(0), "zero")
     for value in printed:
         panel.across(y(float(value)), "published", f"Published: {tick_text(value)} {unit}")
-    if truth is not None and math.isfinite(float(truth["estimate"])):
-        value = float(truth["estimate"])
-        panel.across(y(value), "true", f"True: {figure(value, str(truth['unit']))} {unit}")
-    css = "between" if diagnosis == BETWEEN else diagnosis
+    if truth is not None and math.isfinite(true[0]):
+        text = f"True: {figure(true[0], str(truth['unit']))} {unit}"
+        panel.across(y(true[0]), "true", text)
     step = (panel.plot_right - panel.left) / len(versions)
     every = max(1, math.ceil(len(versions) / 12))
-    for number, name in enumerate(versions):
+    css = "between" if diagnosis == BETWEEN else diagnosis
+    for number, (name, row) in enumerate(own.items()):
         at = panel.left + step * (number + 0.5)
         if number % every == 0 or number == len(versions) - 1:
             panel.x_ticks.append((at, _short(name, len(versions))))
-        row = own[name]
-        if row is None or math.isnan(float(row["estimate"])):
-            panel.words.append(Words(at, panel.plot_bottom - 8, "none", css="empty small"))
-            continue
-        low_end, high_end = float(row["interval_low"]), float(row["interval_high"])
-        if math.isfinite(low_end) and math.isfinite(high_end):
-            panel.lines.append(Line(((at, y(low_end)), (at, y(high_end))), f"interval {css}"))
-        p_value = float(row["p_value"])
-        alpha = 1 - float(row["interval_level"]) if row["interval_level"] else 0.05
-        tested = "" if math.isnan(p_value) else f", {p_words(p_value, alpha)}"
-        label = f"{name}: {with_interval(row)}{tested}, n = {int(row['n'])}"
-        state = "open" if p_value >= alpha else "filled"
-        shape = "square" if math.isnan(p_value) else "circle"
-        place = y(float(row["estimate"]))
-        panel.marks.append(Mark(at, place, f"estimate {css} {state}", label, shape=shape))
+        _draw_estimate(panel, y, at, name, row, css)
     return panel
+
+
+def _draw_estimate(
+    panel: Panel, y: Scale, at: float, name: str, row: pd.Series | None, css: str
+) -> None:
+    """Mark and interval of one model version; filled where its p-value is below the level."""
+    if row is None or math.isnan(float(row["estimate"])):
+        panel.words.append(Words(at, panel.plot_bottom - 8, "none", css="empty small"))
+        return
+    low_end, high_end = float(row["interval_low"]), float(row["interval_high"])
+    if math.isfinite(low_end) and math.isfinite(high_end):
+        panel.lines.append(Line(((at, y(low_end)), (at, y(high_end))), f"interval {css}"))
+    p_value = float(row["p_value"])
+    alpha = 1 - float(row["interval_level"]) if row["interval_level"] else 0.05
+    tested = "" if math.isnan(p_value) else f", {p_words(p_value, alpha)}"
+    label = f"{name}: {with_interval(row)}{tested}, n = {int(row['n'])}"
+    state = "open" if p_value >= alpha else "filled"
+    shape = "square" if math.isnan(p_value) else "circle"
+    place = y(float(row["estimate"]))
+    panel.marks.append(Mark(at, place, f"estimate {css} {state}", label, shape=shape))
 
 
 def _row(

@@ -56,61 +56,68 @@ def write_group_maps(
 ) -> GroupAccount:
     """Write frequency maps by diagnosis, the comparison at either timepoint, and the picture."""
     maps = region_maps()
-    files: list[Path] = []
     groups = {d: [p for p in participants if p.diagnosis == d] for d in DIAGNOSES}
     groups = {diagnosis: own for diagnosis, own in groups.items() if own}
-    shown: dict[str, NDArray[np.float32]] = {}
-
-    def write(name: str, values: NDArray[np.float32]) -> None:
-        path = folder / f"{name}.nii.gz"
-        write_values(path, Image(values, maps.affine))
-        files.append(path)
-
-    new_n: dict[str, int] = {}
-    for diagnosis, own in groups.items():
-        for timepoint in TIMEPOINTS:
-            found = frequency([read[p.scan_at(timepoint)].lesions for p in own], maps.brain.shape)
-            write(f"diagnosis-{diagnosis}_timepoint-{timepoint}_lesionfrequency", found)
-            shown[diagnosis] = found
-        tracked = [places for p in own if (places := _new_places(p, read)) is not None]
-        new_n[diagnosis] = len(tracked)
-        if tracked:
-            found = frequency(tracked, maps.brain.shape)
-            write(f"diagnosis-{diagnosis}_newlesionfrequency", found)
-    if not any(new_n.values()):
+    sizes = {diagnosis: len(own) for diagnosis, own in groups.items()}
+    shape = maps.brain.shape
+    written = {
+        f"diagnosis-{diagnosis}_timepoint-{timepoint}_lesionfrequency": frequency(
+            [read[p.scan_at(timepoint)].lesions for p in own], shape
+        )
+        for diagnosis, own in groups.items()
+        for timepoint in TIMEPOINTS
+    }
+    tracked = {
+        diagnosis: [new for p in own if (new := _new_places(p, read)) is not None]
+        for diagnosis, own in groups.items()
+    }
+    if not any(tracked.values()):
         _LOG.info("no maps of new lesions: lesion-dynamics track was not run on this folder")
+    for diagnosis, own_places in tracked.items():
+        if own_places:
+            new_lesions = frequency(own_places, shape)
+            written[f"diagnosis-{diagnosis}_newlesionfrequency"] = new_lesions
     comparisons: dict[str, Any] = {}
     contrast: ContrastShown | None = None
     for timepoint in TIMEPOINTS:
-        values, account = _comparison(participants, timepoint, read, maps.brain, settings)
-        comparisons[timepoint] = account
+        values, comparisons[timepoint] = _comparison(
+            participants, timepoint, read, maps.brain, settings
+        )
         if values is not None:
             name = f"contrast-MSminusNMOSD_timepoint-{timepoint}"
-            write(f"{name}_tstat", values.t)
-            write(f"{name}_pfwe", values.p_fwe)
+            written |= {f"{name}_tstat": values.t, f"{name}_pfwe": values.p_fwe}
             contrast = values
-    record = {
-        "participants": {diagnosis: len(own) for diagnosis, own in groups.items()},
-        "participants_with_tracking": new_n,
+    files = [folder / f"{name}.nii.gz" for name in written]
+    for path, values_of in zip(files, written.values(), strict=True):
+        write_values(path, Image(values_of, maps.affine))
+    picture = GroupMaps(
+        template=mni_template(1).t1w.voxels,
+        origin_mm=maps.affine[:3, 3],
+        frequency={d: written[f"diagnosis-{d}_timepoint-last_lesionfrequency"] for d in groups},
+        participants=sizes,
+        contrast=contrast,
+        alpha=settings.alpha,
+    )
+    files += draw_lesion_maps(folder, _PICTURE, picture)
+    made_of = {
+        "participants": sizes,
+        "participants_with_tracking": {d: len(places) for d, places in tracked.items()},
+        "comparison": comparisons,
+    }
+    return GroupAccount(tuple(files), made_of | _method(settings))
+
+
+def _method(settings: LesionMapsSettings) -> dict[str, Any]:
+    """What the maps mean and how the comparison is made, for the record."""
+    return {
         "frequency": "share of participants with a lesion in the voxel, 0 to 1",
         "new_lesion_frequency": "share of participants with a new lesion there in any interval",
-        "comparison": comparisons,
         "method": "permuted ordinary least squares at every voxel, two-sided, family-wise"
         " correction by the largest statistic (nilearn.mass_univariate.permuted_ols)",
         "permutations": settings.permutations,
         "seed": settings.seed,
         "covariates": list(settings.covariates),
     }
-    picture = GroupMaps(
-        template=mni_template(1).t1w.voxels,
-        origin_mm=maps.affine[:3, 3],
-        frequency=shown,
-        participants={diagnosis: len(own) for diagnosis, own in groups.items()},
-        contrast=contrast,
-        alpha=settings.alpha,
-    )
-    files += draw_lesion_maps(folder, _PICTURE, picture)
-    return GroupAccount(tuple(files), record)
 
 
 def frequency(scans: Sequence[NDArray[np.int32]], shape: tuple[int, ...]) -> NDArray[np.float32]:
