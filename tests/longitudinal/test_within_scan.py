@@ -38,6 +38,20 @@ def test_the_original_is_a_replicate_like_the_others() -> None:
     assert found["freedom"] == 2
 
 
+def test_what_all_copies_have_in_common_is_no_noise() -> None:
+    table = differences(
+        ("sub-1", "noise", 100.0, 70.0), ("sub-1", "noise", 100.0, 74.0),
+        ("sub-1", "flip", 100.0, 70.0), ("sub-2", "noise", 100.0, 50.0),
+    )  # fmt: skip
+    found = scan_variances(table, among_copies=["noise"])
+    # One copy has nothing to be held against: sub-2 is left out.
+    assert list(found["perturbation"]) == ["flip", "noise"]
+    noise = found.set_index("perturbation").loc["noise"]
+    assert (noise["volume_mm3"], noise["difference_mm3"]) == (72.0, -28.0)
+    assert (noise["variance_mm6"], noise["freedom"]) == (pytest.approx(4**2 / 2), 1)
+    assert found.set_index("perturbation").loc["flip", "variance_mm6"] == 30**2 / 2
+
+
 def test_variances_of_independent_causes_add_and_a_scan_without_all_is_left_out() -> None:
     variances = scan_variances(
         differences(

@@ -117,7 +117,7 @@ def test_every_perturbation_is_measured_and_moves_the_volume_a_little(again: Any
     found = again("perturbations.precisions=[float32,bf16]")
     names = [(row["perturbation"], row["setting"], row["draw"]) for row in found["rows"]]
     assert names == [
-        ("flip", "", 1), ("shift", "", 1), ("noise", "", 1), ("noise", "", 2),
+        ("flip", "", 1), ("shift", "", 1), ("shift", "", 2), ("noise", "", 1), ("noise", "", 2),
         ("bias", "", 1), ("bias", "", 2), ("thicker", "", 1), ("precision", "bf16", 1),
     ]  # fmt: skip
     original = found["original_lesion_volume_mm3"]
@@ -135,7 +135,7 @@ def test_every_perturbation_is_measured_and_moves_the_volume_a_little(again: Any
     [
         ("shift", "perturbations.shift_voxels=0.25"),
         ("noise", "perturbations.noise_share=0.3"),
-        ("noise", "perturbations.draws=1"),
+        ("noise", "perturbations.draws=3"),
         ("noise", "seed=2"),
         ("bias", "perturbations.bias_percent=30"),
         ("bias", "perturbations.bias_nodes=8"),
@@ -157,7 +157,7 @@ def test_a_perturbation_that_fails_is_a_row_with_its_reason(
 
     monkeypatch.setattr(worker, "shifted", broken)
     found = again("perturbations.kinds=[shift,flip]", "perturbations.pooled=[shift]")
-    (shift, flip) = found["rows"]
+    (shift, _, flip) = found["rows"]
     assert (shift["lesion_volume_mm3"], shift["reason"]) == (None, "MemoryError: too little")
     assert flip["lesion_volume_mm3"] > 0
     kept = place.folder / "kept.json"
@@ -167,20 +167,24 @@ def test_a_perturbation_that_fails_is_a_row_with_its_reason(
 def test_the_command_writes_keeps_and_goes_on(
     place: Workplace, trained: tuple[Workplace, ModelVersion]
 ) -> None:
-    overrides = (
-        "scans=2", "perturbations.kinds=[flip,noise]", "perturbations.pooled=[noise]",
-        "perturbations.draws=1",
-    )  # fmt: skip
+    overrides = ("scans=2", "perturbations.kinds=[flip,noise]", "perturbations.pooled=[noise]")
     first = measuring.run(settings_of(place, *overrides))
     assert (first.done, first.kept, first.failures) == (2, 0, ())
     folder = place.folder / FOLDER
     tidy = pd.read_csv(folder / DIFFERENCES_FILE, sep="\t")
-    assert len(tidy) == 4
+    assert list(tidy["perturbation"].value_counts().sort_index()) == [2, 4]
     assert set(tidy["perturbation"]) == {"flip", "noise"}
     assert set(tidy["diagnosis"]) == {"MS", "NMOSD"}
     change = tidy["lesion_volume_mm3"] - tidy["original_lesion_volume_mm3"]
     np.testing.assert_allclose(tidy["difference_mm3"], change, atol=1e-6)
-    assert set(pd.read_csv(folder / SUMMARY_FILE, sep="\t")["perturbation"]) >= {"noise", "pooled"}
+    table = pd.read_csv(folder / SUMMARY_FILE, sep="\t").set_index(
+        ["perturbation", "diagnosis", "load_mm3"]
+    )
+    assert set(table.index.get_level_values(0)) >= {"noise", "pooled"}
+    # Copies with noise are held against each other: a scan's variance is half the square between.
+    noise = tidy[tidy["perturbation"] == "noise"].groupby("participant_id")["lesion_volume_mm3"]
+    within = np.sqrt(np.mean(noise.agg(lambda two: (two.iloc[0] - two.iloc[1]) ** 2 / 2)))
+    assert table.loc[("noise", "all", "all"), "within_sd_mm3"] == pytest.approx(within)
     assert (folder / "repeatability.png").stat().st_size > 10_000
     record = read_repeatability(folder / REPEATABILITY_FILE)
     assert record.model_version == "lesion-segmenter/1"

@@ -1,15 +1,15 @@
 """Repeatability from repeated measurements: within-scan deviation, variation, detectable change.
 
-The measurements of one scan (the scan as it is and its perturbed copies, or true rescans) are
-replicates. Their variance about their own mean, averaged over scans, is the within-scan variance
-(Bland and Altman 1999, doi 10.1177/096228029900800204, section 5); the smallest detectable change
-of one participant is ``1.96 sqrt(2) SD`` (Bland and Altman's repeatability coefficient; Weir 2005,
-doi 10.1519/15184.1). Formulas only.
+The measurements of one scan (true rescans, or the scan as it is and its perturbed copies, or those
+copies alone) are replicates. Their variance about their own mean, averaged over scans, is the
+within-scan variance (Bland and Altman 1999, doi 10.1177/096228029900800204, section 5); the
+smallest detectable change of one participant is ``1.96 sqrt(2) SD`` (Bland and Altman's
+repeatability coefficient; Weir 2005, doi 10.1519/15184.1). Formulas only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -32,32 +32,38 @@ _CONVERGED = 1e-10
 _FLOOR = 1e-6  # of the mean variance: what a scan without any difference is weighted with
 
 
-def scan_variances(differences: pd.DataFrame) -> pd.DataFrame:
+def scan_variances(
+    differences: pd.DataFrame, *, among_copies: Collection[str] = ()
+) -> pd.DataFrame:
     """Variance between the replicates of every scan and perturbation.
 
     Parameters
     ----------
     differences : SCAN, perturbation, original_lesion_volume_mm3, lesion_volume_mm3: one row a
         replicate beside the original. The original is a replicate like the others.
+    among_copies : perturbations of which only the copies are replicates, because all of them
+        differ from the original alike; a scan with a single copy is left out of these.
 
     Returns
     -------
-    SCAN, perturbation, volume_mm3 (mean of the replicates), difference_mm3 (mean of the replicates
+    SCAN, perturbation, volume_mm3 (mean of the replicates), difference_mm3 (mean of the copies
     less the original), variance_mm6 (unbiased), freedom (replicates less one).
     """
     rows = []
     for key, own in differences.groupby([*SCAN, "perturbation"], sort=True):
         original = float(own["original_lesion_volume_mm3"].iloc[0])
         again = own["lesion_volume_mm3"].to_numpy(dtype=np.float64)
-        replicates = np.append(again, original)
         assert isinstance(key, tuple)
+        replicates = again if key[-1] in among_copies else np.append(again, original)
+        if len(replicates) < 2:
+            continue
         rows.append(
             {
                 **dict(zip((*SCAN, "perturbation"), key, strict=True)),
                 "volume_mm3": float(replicates.mean()),
                 "difference_mm3": float(again.mean()) - original,
                 "variance_mm6": float(replicates.var(ddof=1)),
-                "freedom": len(again),
+                "freedom": len(replicates) - 1,
             }
         )
     columns = (*SCAN, "perturbation", "volume_mm3", "difference_mm3", "variance_mm6", "freedom")

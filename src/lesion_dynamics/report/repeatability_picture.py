@@ -46,7 +46,7 @@ def draw_repeatability(
             panel.axhline(0, color=style.GREY, linewidth=0.8)
             panel.set_yscale("symlog", linthresh=_LINEAR_WITHIN_MM3)
             panel.set_title(kind)
-            panel.set_ylabel("Difference (mm³)")
+            panel.set_ylabel("Copy less scan (mm³)")
         detectable = pooled.assign(
             change=[smallest_detectable_change(v**0.5) for v in pooled["variance_mm6"]]
         )

@@ -17,6 +17,10 @@ Perturbation = Literal["flip", "shift", "noise", "bias", "thicker", "precision",
 PERTURBATIONS: tuple[Perturbation, ...] = get_args(Perturbation)
 RANDOM: tuple[Perturbation, ...] = ("noise", "bias")
 """Those that are drawn; the others are always the same."""
+AMONG_COPIES: tuple[Perturbation, ...] = ("shift", "noise", "bias")
+"""Those whose copies are compared with each other. Noise that is added and an image that is
+interpolated make every copy worse than the scan: how far a copy lies from the scan says what worse
+images do to a volume, how far copies lie from each other says how far two scans of one head do."""
 
 
 class PerturbationSettings(Strict):
@@ -25,8 +29,8 @@ class PerturbationSettings(Strict):
     kinds : flip (left and right exchanged), shift (sampled between its voxels), noise, bias (a
         smooth field), thicker (slices), precision and device (of the network's arithmetic).
     pooled : those that are different in every scan of one scanner; their variances are added.
-    draws : of noise and bias, each.
-    shift_voxels : along all three axes.
+    draws : of noise and bias, each; copies are compared with each other, so at least two.
+    shift_voxels : between the two copies, along all three axes; half of it either way.
     noise_share : standard deviation of the added noise over that of the image's own.
     bias_percent : largest deviation of the field from 1.
     bias_nodes : of the field along each axis; more are less smooth.
@@ -36,7 +40,7 @@ class PerturbationSettings(Strict):
 
     kinds: tuple[Perturbation, ...] = Field(min_length=1)
     pooled: tuple[Perturbation, ...]
-    draws: int = Field(ge=1, le=20)
+    draws: int = Field(ge=2, le=20)
     shift_voxels: float = Field(gt=0, lt=1)
     noise_share: float = Field(gt=0)
     bias_percent: float = Field(gt=0, lt=100)

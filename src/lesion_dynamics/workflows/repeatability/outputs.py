@@ -24,7 +24,7 @@ from lesion_dynamics.longitudinal.within_scan import (
     summary,
 )
 from lesion_dynamics.model_version import ModelVersion
-from lesion_dynamics.settings.repeatability import RepeatabilitySettings
+from lesion_dynamics.settings.repeatability import AMONG_COPIES, RepeatabilitySettings
 
 _LOG = logging.getLogger(__name__)
 DIFFERENCES_FILE = "repeatability.tsv"
@@ -53,7 +53,7 @@ def write_repeatability(
     """Estimate and write; the summary, and the files in the order in which they were written."""
     from lesion_dynamics.report.repeatability_picture import draw_repeatability
 
-    variances = scan_variances(repeated.differences)
+    variances = scan_variances(repeated.differences, among_copies=AMONG_COPIES)
     pooled = _expanded(repeated.pooled, variances)
     together = pooled_variances(variances, pooled)
     figures = noise_figures(together)
@@ -121,12 +121,13 @@ def _report(table: pd.DataFrame, folder: Path) -> None:
     for row in table[(table["diagnosis"] == ALL) & (table["load_mm3"] == ALL)].itertuples():
         _LOG.info(
             "%-18s %3d scans: SD %7.1f mm3, coefficient of variation %5.1f%% (%d scans), "
-            "smallest detectable change %7.1f mm3",
+            "smallest detectable change %7.1f mm3; mean difference %+.1f mm3",
             "all together" if row.perturbation == POOLED else row.perturbation,
             row.scans,
             row.within_sd_mm3,
             row.coefficient_of_variation_percent,
             row.scans_in_coefficient,
             row.smallest_detectable_change_mm3,
+            row.mean_difference_mm3,
         )
     _LOG.info("tables and picture: %s", folder)

@@ -34,7 +34,12 @@ from lesion_dynamics.quality.noise import noise_standard_deviation, slice_plane
 from lesion_dynamics.segmenter.precision import Precision, choose_precision
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device, mask_at
 from lesion_dynamics.settings.cohort import CohortSettings
-from lesion_dynamics.settings.repeatability import RANDOM, Perturbation, PerturbationSettings
+from lesion_dynamics.settings.repeatability import (
+    AMONG_COPIES,
+    RANDOM,
+    Perturbation,
+    PerturbationSettings,
+)
 
 _LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -124,8 +129,14 @@ def _perturbed(worker: _Worker, prepared: PreparedScan, scan: Scan) -> Iterator[
             yield from _on_other_arithmetic(worker, kind, prepared)
             continue
         changed = _images(worker, prepared, scan)[kind]
-        for draw in range(1, (worker.settings.draws if kind in RANDOM else 1) + 1):
+        for draw in range(1, _copies(kind, worker.settings) + 1):
             yield _row(kind, "", draw, partial(_volume_of_copy, worker, changed, draw))
+
+
+def _copies(kind: Perturbation, settings: PerturbationSettings) -> int:
+    if kind in RANDOM:
+        return settings.draws
+    return 2 if kind in AMONG_COPIES else 1
 
 
 def _images(
@@ -140,7 +151,10 @@ def _images(
 
     return {
         "flip": lambda _: mirrored(prepared),
-        "shift": lambda _: shifted(prepared, voxels=own.shift_voxels),
+        # Either way: interpolation blurs both copies alike, and only their places differ.
+        "shift": lambda draw: shifted(
+            prepared, voxels=own.shift_voxels / 2 * (1 if draw == 1 else -1)
+        ),
         "noise": lambda draw: noisier(
             prepared,
             standard_deviations=_noise(prepared, own.noise_share),
