@@ -17,13 +17,18 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from lesion_dynamics.atomic_files import require_writable_folder
+from lesion_dynamics.atomic_files import (
+    disk_full,
+    require_writable_folder,
+    translated_disk_errors,
+)
 from lesion_dynamics.errors import OutputError
 from lesion_dynamics.settings.tracking import TrackingSettings, without_credentials
 
 _LOCK_FILE = "initialising.lock"
 REGISTERING_LOCK_FILE = "registering.lock"
 _LONGEST_LINE = 120
+_SQLITE_FULL = ("database or disk is full",)
 _MLFLOW_DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -89,11 +94,16 @@ def connect(settings: TrackingSettings) -> Store:
     require_writable_folder(folder)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     # Processes that migrate a fresh database at the same time break each other.
-    with (folder / _LOCK_FILE).open("w") as lock:
+    with translated_disk_errors(folder), (folder / _LOCK_FILE).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         artifacts = (folder / "artifacts").as_uri()
-        experiment_id = _experiment(client, settings.experiment, artifacts)
+        try:
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            experiment_id = _experiment(client, settings.experiment, artifacts)
+        except Exception as error:
+            if any(words in str(error) for words in _SQLITE_FULL):
+                raise disk_full(folder / "mlflow.db") from error
+            raise
     return Store(client, uri, experiment_id)
 
 

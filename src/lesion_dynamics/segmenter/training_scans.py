@@ -19,6 +19,7 @@ from scipy.ndimage import binary_dilation
 from lesion_dynamics.atomic_files import (
     hash_of_content,
     hash_of_file,
+    partial_prefix,
     translated_disk_errors,
     write_json,
 )
@@ -96,7 +97,7 @@ def prepare_training_scan(
     if not _is_whole(folder):
         with translated_disk_errors(folder):
             store.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=store))
+            partial = Path(tempfile.mkdtemp(prefix=partial_prefix(), dir=store))
             try:
                 _write_arrays(scan, prepared, settings, partial, steps=steps)
                 _write_hashes(partial)

@@ -1,0 +1,259 @@
+"""Fill the disk under a training, and under an inference; nothing may be lost.
+
+    python benchmarks/full_disk.py [--only NAME] [--folder DIR --minutes 8] [--results FILE]
+
+Needs root, for a small tmpfs is mounted where each training writes, and a file in it takes the
+room at the moment named: while scans are prepared, while heads are drawn, between two
+checkpoints, under the tracking store, and just before the model version is written or registered.
+What then happens must end in one line (or, where only the record is concerned, go on), leave no
+half-written file, and keep the last checkpoint; after space is made the same command must end with
+what an undisturbed training has, bit for bit (`kill_training.differences`). With ``--folder`` the
+undisturbed training and scenarios that are done are found again (after ``--minutes``, exit status
+75). Exits with 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from kill_training import NOT_YET, ROOT, SETTINGS, differences
+
+from lesion_dynamics.phantom.generate import generate
+from lesion_dynamics.segmenter.fit import LAST_CHECKPOINT
+from lesion_dynamics.settings.phantom import PhantomSettings
+
+EPOCHS = 6
+TRAINING = [*SETTINGS, f"trainer.epochs={EPOCHS}", "trainer.validate_every_epochs=2",
+            "synthesis.heads=1", "tracking.wait_at_end_seconds=5"]  # fmt: skip
+DISK_MB = 500
+ONE_LINE = re.compile(r"^\S.*: the disk is full; nothing was half-written \([\d.]+ MB free.*\)\. ")
+logger = logging.getLogger("full_disk")
+
+
+class Disk:
+    """A tmpfs of some megabytes, and a file that takes the room in it."""
+
+    def __init__(self, place: Path) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        self.place, self._filler = place, place / ".filler"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(place)],
+                       check=True)  # fmt: skip
+
+    def fill(self, *, but_mb: float = 0.0) -> None:
+        """Take all the room but so much."""
+        with self._filler.open("wb", buffering=0) as file, suppress(OSError):
+            if but_mb:
+                file.write(bytes(max(0, self._free() - int(but_mb * 1e6))))
+                return
+            while True:
+                file.write(bytes(max(4096, self._free())))
+
+    def _free(self) -> int:
+        state = os.statvfs(self.place)
+        return state.f_bavail * state.f_frsize
+
+    def make_room(self) -> None:
+        """Give it back."""
+        self._filler.unlink(missing_ok=True)
+
+    def unmount(self) -> None:
+        """Undo the mount; what lay there is gone."""
+        subprocess.run(["umount", str(self.place)], check=True)
+
+
+def start(folder: Path, data: Path, *extra: str) -> subprocess.Popen[bytes]:
+    """The training of ``folder``, in a process group of its own, its log beside it."""
+    cohort = data / "training"
+    own = [f"cohort.root={cohort}", f"cohort.reference_masks={cohort}/derivatives/reference"]
+    log = folder.with_suffix(".log")
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), *TRAINING, *own, *extra],
+            cwd=folder, stdout=file, stderr=file, start_new_session=True,
+            env=os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+
+
+def epochs_kept(folder: Path) -> int:
+    """Epochs in the last checkpoint, which must be readable."""
+    last = list((folder / "runs").glob(f"lesion-segmenter-*/{LAST_CHECKPOINT}"))
+    return int(torch.load(last[0], weights_only=True)["epoch"]) + 1 if last else 0
+
+
+def there(folder: Path, pattern: str) -> Callable[[], bool]:
+    """Whether something below the folder has this name."""
+    return lambda: any(folder.glob(pattern))
+
+
+@contextmanager
+def held(process: subprocess.Popen[bytes], moment: Callable[[], bool]) -> Iterator[None]:
+    """Wait for a moment, and hold the process still while the block runs."""
+    while not moment():
+        if process.poll() is not None:
+            raise SystemExit("the training ended before its disk was filled")
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGSTOP)
+    yield
+    os.killpg(process.pid, signal.SIGCONT)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """mount : folder on the small disk. moment : name of the file whose appearing fills it; none
+    fills it before the start. but_mb : room that is left. ends : exit status with the disk full.
+    room_after : name of a file whose appearing makes room again while the training runs.
+    """
+
+    mount: str
+    moment: str | None
+    but_mb: float = 0.0
+    ends: int = 2
+    room_after: str | None = None
+    extra: tuple[str, ...] = ("trainer.wait_for_disk_seconds=0",)
+    devices: int = 1
+
+
+_RUN = "runs/lesion-segmenter-*/"
+SCENARIOS = {
+    "preparing scans": Scenario("runs", None, but_mb=30),
+    "drawing heads": Scenario("runs", None, but_mb=160),
+    "checkpoint": Scenario("runs", _RUN + LAST_CHECKPOINT),
+    "checkpoint, half of it fits": Scenario("runs", _RUN + LAST_CHECKPOINT, but_mb=0.05),
+    "checkpoint of two processes": Scenario("runs", _RUN + LAST_CHECKPOINT, devices=2),
+    "checkpoint, room comes": Scenario(
+        "runs", _RUN + LAST_CHECKPOINT, ends=0, room_after="waits up to", extra=()
+    ),
+    "tracking, room comes": Scenario(
+        "tracking", _RUN + LAST_CHECKPOINT, ends=0, room_after="epoch 5 of"
+    ),
+    "tracking to the end": Scenario("tracking", _RUN + LAST_CHECKPOINT),
+    "pictures and weights": Scenario("", _RUN + "pictures/learning_curves.png"),
+    "registration": Scenario("tracking", _RUN + "pictures/learning_curves.png"),
+    "registration, store alone": Scenario(
+        "tracking", "tracking/spool/*/files/*/model_version/weights.safetensors", ends=0
+    ),
+    "output": Scenario("models", _RUN + "pictures/learning_curves.png"),
+}
+
+
+def wait_for_line(folder: Path, process: subprocess.Popen[bytes], words: str) -> None:
+    """Until the training has said so."""
+    while words not in folder.with_suffix(".log").read_text():
+        if process.poll() is not None:
+            raise SystemExit(f"the training ended without saying {words!r}")
+        time.sleep(0.02)
+
+
+def play(folder: Path, data: Path, scenario: Scenario) -> dict[str, Any]:
+    """Fill, look, make room, start again; what was seen."""
+    folder.mkdir()
+    extra = (*scenario.extra, f"trainer.devices={scenario.devices}")
+    disk = Disk(folder / scenario.mount)
+    try:
+        if scenario.moment is None:
+            disk.fill(but_mb=scenario.but_mb)
+        process = start(folder, data, *extra)
+        if scenario.moment is not None:
+            with held(process, there(folder, scenario.moment)):
+                disk.fill(but_mb=scenario.but_mb)
+        if scenario.room_after is not None:
+            wait_for_line(folder, process, scenario.room_after)
+            disk.make_room()
+        status = process.wait(timeout=400)
+        log = folder.with_suffix(".log").read_text()
+        seen = {
+            "exit_status": status,
+            "said": [cut(line, folder) for line in log.splitlines() if "disk is full" in line],
+            "traceback": "Traceback" in log,
+            "unfinished_files": len(list(folder.rglob(".partial-*"))),
+            "epochs_kept": epochs_kept(folder),
+        }
+        disk.make_room()
+        again = start(folder, data, *extra)
+        seen["exit_status_after_room"] = again.wait(timeout=400)
+        log = folder.with_suffix(".log").read_text()
+        seen["traceback"] = "Traceback" in log
+        seen["different"] = differences(folder.parent / "peace", folder)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        disk.unmount()
+    one_line = [one for one in seen["said"] if ONE_LINE.match(one)]
+    seen["good"] = (
+        status == scenario.ends
+        and seen["exit_status_after_room"] == 0
+        and not seen["traceback"]
+        and not seen["unfinished_files"]
+        and not seen["different"]
+        and (len(one_line) >= 1 if scenario.ends else True)
+    )
+    return seen
+
+
+def cut(line: str, folder: Path) -> str:
+    """A line without the place of the folder."""
+    return line.replace(f"{folder}/", "")
+
+
+def main() -> int:
+    """Read the arguments; train in peace; play what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(SCENARIOS))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--minutes", type=float, default=1e6)
+    parser.add_argument("--results", type=Path)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    with tempfile.TemporaryDirectory() as temporary:
+        place = (given.folder or Path(temporary)).resolve()
+        place.mkdir(parents=True, exist_ok=True)
+        return measure(place, given)
+
+
+def measure(place: Path, given: argparse.Namespace) -> int:
+    """All scenarios that are not in the state file yet."""
+    until = time.monotonic() + 60 * given.minutes
+    data, state_file = place / "data", place / "state.json"
+    if not data.is_dir():
+        generate(PhantomSettings.of_variant("small", seed=11), data, processes=2)
+    if not state_file.is_file():
+        (place / "peace").mkdir()
+        if start(place / "peace", data).wait() != 0:
+            raise SystemExit((place / "peace.log").read_text()[-2000:])
+        state_file.write_text("{}")
+    state: dict[str, Any] = json.loads(state_file.read_text())
+    for name in given.only or SCENARIOS:
+        if name in state and not given.only:
+            continue
+        if time.monotonic() > until:
+            return NOT_YET
+        folder = place / name.replace(",", "").replace(" ", "-")
+        subprocess.run(["rm", "-rf", str(folder), str(folder.with_suffix(".log"))], check=True)
+        begin = time.monotonic()
+        state[name] = play(folder, data, SCENARIOS[name])
+        logger.info("%s (%.0f s): %s", name, time.monotonic() - begin,
+                    json.dumps(state[name], indent=2))  # fmt: skip
+        state_file.write_text(json.dumps(state, indent=2))
+    if given.results:
+        result = {"epochs": EPOCHS, "settings": TRAINING, "scenarios": state}
+        given.results.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(one["good"] for one in state.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
