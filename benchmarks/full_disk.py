@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,7 +117,8 @@ def held(process: subprocess.Popen[bytes], moment: Callable[[], bool]) -> Iterat
 class Scenario:
     """mount : folder on the small disk. moment : name of the file whose appearing fills it; none
     fills it before the start. but_mb : room that is left. ends : exit status with the disk full.
-    room_after : name of a file whose appearing makes room again while the training runs.
+    room_after : what the training says when room is made again while it runs. given : folders of
+    the undisturbed training that lie there from the beginning, to save time.
     """
 
     mount: str
@@ -126,12 +128,13 @@ class Scenario:
     room_after: str | None = None
     extra: tuple[str, ...] = ("trainer.wait_for_disk_seconds=0",)
     devices: int = 1
+    given: tuple[str, ...] = ("prepared_scans", "drawn_heads")
 
 
 _RUN = "runs/lesion-segmenter-*/"
 SCENARIOS = {
-    "preparing scans": Scenario("runs", None, but_mb=30),
-    "drawing heads": Scenario("runs", None, but_mb=160),
+    "preparing scans": Scenario("runs", None, but_mb=30, given=()),
+    "drawing heads": Scenario("runs", None, but_mb=30, given=("prepared_scans",)),
     "checkpoint": Scenario("runs", _RUN + LAST_CHECKPOINT),
     "checkpoint, half of it fits": Scenario("runs", _RUN + LAST_CHECKPOINT, but_mb=0.05),
     "checkpoint of two processes": Scenario("runs", _RUN + LAST_CHECKPOINT, devices=2),
@@ -165,6 +168,9 @@ def play(folder: Path, data: Path, scenario: Scenario) -> dict[str, Any]:
     extra = (*scenario.extra, f"trainer.devices={scenario.devices}")
     disk = Disk(folder / scenario.mount)
     try:
+        for name in scenario.given:
+            (folder / "runs").mkdir(exist_ok=True)
+            shutil.copytree(folder.parent / "peace/runs" / name, folder / "runs" / name)
         if scenario.moment is None:
             disk.fill(but_mb=scenario.but_mb)
         process = start(folder, data, *extra)

@@ -24,8 +24,6 @@ from lesion_dynamics.errors import DiskFullError, OutputError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """The last: a limit on the size of one file (``ulimit -f``, FAT)."""
-_NUMPY_WROTE_LESS = re.compile(r"\d+ requested and \d+ written")
-"""numpy says only this, without an error number."""
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DEFAULT_FILE_MODE = 0o644
 _PARTIAL = ".partial-"
@@ -73,7 +71,7 @@ def _new_file_beside(path: Path) -> Path:
             prefix=partial_prefix(), suffix=f"-{path.name}", dir=path.parent
         )
     except OSError as error:
-        if _says_full(error):
+        if error.errno in _NO_SPACE:
             raise
         # Whatever the system calls it: nothing can be made here.
         raise _not_writable(path) from error
@@ -157,14 +155,8 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB"
 
 
-def _says_full(error: OSError) -> bool:
-    return error.errno in _NO_SPACE or (
-        error.errno is None and _NUMPY_WROTE_LESS.search(str(error)) is not None
-    )
-
-
 def _as_output_error(error: OSError, path: Path, needed_bytes: int | None) -> Exception:
-    if _says_full(error):
+    if error.errno in _NO_SPACE:
         return disk_full(path.absolute(), needed_bytes=needed_bytes)
     if error.errno in _NOT_WRITABLE:
         return _not_writable(path)

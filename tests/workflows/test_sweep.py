@@ -14,11 +14,14 @@ from mlflow import MlflowClient
 from tests.conftest import ROOT
 from tests.workflows.stand_in_sweep import DICE, DOWN, Sweep
 
+from lesion_dynamics.atomic_files import hash_of_content
 from lesion_dynamics.records.spool.pending import deliver_pending, journals
 from lesion_dynamics.records.spooled_run import SpooledRun
 from lesion_dynamics.records.store import Store, connect
 from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.workflows import command
+from lesion_dynamics.workflows.lineage.chain import chain
+from lesion_dynamics.workflows.lineage.told import as_text
 from lesion_dynamics.workflows.sweep import PARENT_VARIABLE, _plain
 
 
@@ -69,7 +72,9 @@ def check_parent(client: MlflowClient, run: Any, folder: Path) -> None:
         }
     )  # fmt: skip
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert files == {"trainings.tsv", "comparison.tsv", "comparison.png", "comparison.svg"}
+    assert files == {
+        "trainings.tsv", "comparison.tsv", "comparison.png", "comparison.svg", "lineage.json",
+    }  # fmt: skip
     fetched = Path(client.download_artifacts(run.info.run_id, "", str(folder)))
     table = pd.read_csv(fetched / "comparison.tsv", sep="\t", na_values="n/a")
     table = table.set_index(["setting", "metric"])
@@ -108,6 +113,34 @@ def test_a_sweep_leaves_a_run_with_the_table_and_the_picture(
     assert len(history) == 1
 
 
+def test_a_comparison_leads_back_to_every_training_of_its_sweep(
+    tmp_path: Path, database: Path
+) -> None:
+    tracking = TrackingSettings(folder=database, experiment="lineage", wait_at_end_seconds=20)
+    Sweep(tmp_path, tracking).all_of_it()
+    (folder,) = (tmp_path / "runs/sweeps").iterdir()
+    written = (folder / "lineage.json").read_bytes()
+    steps = chain(folder / "comparison.tsv")
+    assert [one["step"] for one in steps] == [
+        "file", "analysis", *["model version", "training"] * len(DICE),
+    ]  # fmt: skip
+    assert steps[0]["state"] == "as recorded"
+    assert steps[1]["command"] == "train.py -m"
+    weights = [hash_of_content([network, seed]) for network, seed in DICE]
+    assert {one["label"]: one["weights_sha256"] for one in steps[2::2]} == {
+        f"m/0 {one[:12]}": one for one in weights
+    }
+    assert {one["key"] for one in steps[3::2]} == {f"key of {n} {s}" for n, s in DICE}
+    said = json.loads(written)["record"]["settings"]["overrides"]
+    assert said[f"m/0 {weights[0][:12]}"] == ["segmenter=unet", "seed=1"]
+    assert "trained on" in as_text(steps)
+    Sweep(tmp_path, tracking).all_of_it()  # found done: not a byte changes
+    assert (folder / "lineage.json").read_bytes() == written
+    table = folder / "comparison.tsv"
+    table.write_text(table.read_text() + "\n")
+    assert chain(table)[0]["state"] == "changed since"
+
+
 def test_the_address_of_a_sweeps_server_may_stand_in_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -127,6 +160,7 @@ def test_a_sweep_without_a_server_is_delivered_later_whole(tmp_path: Path, datab
     made = next((tmp_path / "runs/sweeps").iterdir())
     assert {path.name for path in made.iterdir()} == {
         "trainings", "trainings.tsv", "comparison.tsv", "comparison.png", "comparison.svg",
+        "lineage.json",
     }  # fmt: skip
     assert len(journals(away)) == 1 + len(DICE)
     store = connect(here)

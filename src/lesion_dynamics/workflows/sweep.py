@@ -13,7 +13,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.workflows.command import when_cut_short
-from lesion_dynamics.workflows.training_version import run_reference
+from lesion_dynamics.workflows.training_version import UNREGISTERED, run_reference
 
 if TYPE_CHECKING:
     from lesion_dynamics.records.spooled_run import SpooledRun
@@ -35,6 +35,7 @@ _LOG = logging.getLogger(__name__)
 PARENT_VARIABLE = "LESION_DYNAMICS_PARENT_RUN"
 """How jobs learn of their sweep, whatever process they run in; conf/train.yaml reads it."""
 _TRAININGS = "trainings"
+_SOURCE = ("report/sweep_comparison", "workflows/sweep")
 _WHERE = ("tracking=", "tracking.", "runs=")
 
 
@@ -76,6 +77,8 @@ class SweepRecord(Callback):
             return
         version = job_return.return_value
         assert isinstance(version, ModelVersion)
+        from lesion_dynamics.records.lineage_file import of_model_version
+
         overrides = _telling(job_return.overrides or [])
         name = f"{hash_of_content(overrides)[:12]}.json"
         write_json(
@@ -85,6 +88,8 @@ class SweepRecord(Callback):
                 "overrides": overrides,
                 "run": run_reference(version.weights.parent),
                 "measured": _finite(version.manifest.validation["all"]),
+                "label": version.label,
+                "model_version": of_model_version(version),
             },
         )
 
@@ -115,6 +120,7 @@ class SweepRecord(Callback):
 def _compare(run: SpooledRun, folder: Path) -> None:
     import pandas as pd
 
+    from lesion_dynamics.records.lineage_file import LINEAGE_FILE
     from lesion_dynamics.records.sweep_run import list_training, record_comparison
     from lesion_dynamics.report.sweep_comparison import (
         METRICS,
@@ -150,8 +156,37 @@ def _compare(run: SpooledRun, folder: Path) -> None:
         if one["run"] is not None:
             list_training(run, one["run"], one["overrides"])
     files = [folder / "trainings.tsv", folder / "comparison.tsv", *drawn]
+    _write_lineage(folder, found, files)
+    files.append(folder / LINEAGE_FILE)
     record_comparison(run, comparison=comparison, files=files)
     _LOG.info("%s\nwritten to %s", comparison.to_string(index=False, na_rep="n/a"), folder)
+
+
+def _write_lineage(folder: Path, found: Sequence[Mapping[str, Any]], files: Sequence[Path]) -> None:
+    """``lineage.json``: every training's model version, and what distinguishes it."""
+    from lesion_dynamics.records.lineage_file import write_lineage
+
+    versions = {_named(one): one["model_version"] for one in found}
+    write_lineage(
+        folder,
+        command="train.py -m",
+        source=_SOURCE,
+        inputs={
+            "sha256": {
+                f"weights of {name}": said["weights_sha256"] for name, said in versions.items()
+            },
+            "derivatives": {},
+        },
+        settings={"overrides": {_named(one): one["overrides"] for one in found}},
+        model_versions=versions,
+        outputs={path.name: path for path in files},
+    )
+
+
+def _named(training: Mapping[str, Any]) -> str:
+    """The version's label; of one that has no number yet, its own all the same."""
+    label, own = str(training["label"]), training["model_version"]["weights_sha256"][:12]
+    return f"{label} {own}" if label.endswith(f"/{UNREGISTERED}") else label
 
 
 def _folder(runs: Any, reference: str) -> Path:

@@ -256,6 +256,8 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
             "label": plan.initial.label,
             "weights_sha256": plan.initial.manifest.weights_sha256,
             "training_key": plan.initial.manifest.training.get("key"),
+            # What it was itself started from, and so on: the chain is told whole.
+            "initial_model_version": plan.initial.manifest.training.get("initial_model_version"),
         },
         **_lineage(plan, settings),
     }
