@@ -22,8 +22,11 @@ from typing import Any
 
 from lesion_dynamics.errors import DiskFullError, OutputError
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""The last: a limit on the size of one file (``ulimit -f``, FAT)."""
+_NO_SPACE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "no file may grow this large here (ulimit -f, or the kind of disk)",
+}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DEFAULT_FILE_MODE = 0o644
 _PARTIAL = ".partial-"
@@ -140,12 +143,14 @@ def _not_writable(path: Path) -> OutputError:
     )
 
 
-def disk_full(path: Path, *, needed_bytes: int | None = None) -> DiskFullError:
+def disk_full(
+    path: Path, *, needed_bytes: int | None = None, why: int = errno.ENOSPC
+) -> DiskFullError:
     """What to raise when ``path`` did not fit: says how much is free there, and needed."""
     free = shutil.disk_usage(next(one for one in (path, *path.parents) if one.exists())).free
     needed = "" if needed_bytes is None else f", {_megabytes(needed_bytes)} needed for this file"
     return DiskFullError(
-        f"the disk is full; nothing was half-written ({_megabytes(free)} free{needed})",
+        f"{_NO_SPACE[why]}; nothing was half-written ({_megabytes(free)} free{needed})",
         where=path,
         remedy="Free some space and start the same command again: it goes on from here.",
     )
@@ -157,7 +162,7 @@ def _megabytes(count: int) -> str:
 
 def _as_output_error(error: OSError, path: Path, needed_bytes: int | None) -> Exception:
     if error.errno in _NO_SPACE:
-        return disk_full(path.absolute(), needed_bytes=needed_bytes)
+        return disk_full(path.absolute(), needed_bytes=needed_bytes, why=error.errno)
     if error.errno in _NOT_WRITABLE:
         return _not_writable(path)
     return error

@@ -62,20 +62,25 @@ def evaluate(
     tracked.log_json([asdict(candidate) for candidate in candidates], "operating_points.json")
     folder = plan.run_folder / _PICTURES
     examples = _examples(scans, evaluated, record, point)
-    drawings: tuple[Callable[[], tuple[Path, ...]], ...] = (
+    log_pictures(
+        tracked,
         lambda: draw_learning_curves(folder, history),
         lambda: draw_reliability(folder, record["reliability"]),
         lambda: draw_examples(folder, examples) if examples else (),
     )
+    return point, record
+
+
+def log_pictures(tracked: SpooledRun, *drawings: Callable[[], tuple[Path, ...]]) -> None:
+    """Draw and record; a picture that cannot be written is no reason to lose a training."""
     for draw in drawings:
         try:
             drawn = draw()
-        except OutputError as error:  # a picture is no reason to lose a training
+        except OutputError as error:
             _LOG.warning("a picture is left out: %s", error)
             continue
         for path in drawn:
             tracked.log_file(path, _PICTURES)
-    return point, record
 
 
 def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
