@@ -149,10 +149,14 @@ def disk_full(
     """What to raise when ``path`` did not fit: says how much is free there, and needed."""
     free = shutil.disk_usage(next(one for one in (path, *path.parents) if one.exists())).free
     needed = "" if needed_bytes is None else f", {_megabytes(needed_bytes)} needed for this file"
+    room = f"{_megabytes(free)} free{needed}"
+    remedy = "Free some space and start the same command again: it goes on from here."
+    if why == errno.ENOSPC:
+        return DiskFullError(
+            f"the disk is full; nothing was half-written ({room})", where=path, remedy=remedy
+        )
     return DiskFullError(
-        f"{_NO_SPACE[why]}; nothing was half-written ({_megabytes(free)} free{needed})",
-        where=path,
-        remedy="Free some space and start the same command again: it goes on from here.",
+        f"{_NO_SPACE[why]}; nothing was half-written ({room})", where=path, remedy=remedy
     )
 
 
