@@ -42,6 +42,7 @@ EPOCHS = 6
 TRAINING = [*SETTINGS, f"trainer.epochs={EPOCHS}", "trainer.validate_every_epochs=2",
             "synthesis.heads=1", "tracking.wait_at_end_seconds=5"]  # fmt: skip
 DISK_MB = 500
+INFERENCE = "inference"
 ONE_LINE = re.compile(r"^\S.*: the disk is full; nothing was half-written \([\d.]+ MB free.*\)\. ")
 logger = logging.getLogger("full_disk")
 
@@ -211,6 +212,57 @@ def play(folder: Path, data: Path, scenario: Scenario) -> dict[str, Any]:
     return seen
 
 
+def infer(place: Path, folder: Path, data: Path) -> tuple[int, str]:
+    """Segment the study with the undisturbed training's version; exit status and what was said."""
+    peace = place / "peace"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "infer.py"), f"cohort.root={data / 'study'}",
+         f"model_version={peace / 'models/lesion-segmenter'}", f"tracking.folder={peace / 'tracking'}",
+         f"output={folder}", "cache.folder=null", "executor.processes=1"],
+        cwd=place, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below, by its name."""
+    names = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in names}
+
+
+def play_inference(folder: Path, data: Path, but_mb: float = 0.3) -> dict[str, Any]:
+    """As `play`, for ``infer.py``; what an undisturbed one has is made once."""
+    place, peace = folder.parent, folder.with_name("peace-inference")
+    if not peace.is_dir() and infer(place, peace, data)[0] != 0:
+        raise SystemExit("the inference failed by itself")
+    disk = Disk(folder)
+    try:
+        disk.fill(but_mb=but_mb)
+        status, said = infer(place, folder, data)
+        disk.make_room()
+        left = files_of(folder)
+        seen = {
+            "exit_status": status,
+            "said": [cut(line, folder) for line in said.splitlines() if "disk is full" in line],
+            "traceback": "Traceback" in said,
+            "unfinished_files": sum(".partial-" in name for name in left),
+            "scans_kept": sum(name.endswith("_mask.nii.gz") for name in left),
+            "table": any(name.endswith("lesion_measurements.tsv") for name in left),
+        }
+        seen["exit_status_after_room"], _ = infer(place, folder, data)
+        now, wanted = files_of(folder), files_of(peace)
+        seen["different"] = sorted(
+            name for name in now.keys() | wanted.keys() if now.get(name) != wanted.get(name)
+        )
+    finally:
+        disk.unmount()
+    ended = (seen["exit_status"], seen["exit_status_after_room"]) == (2, 0)
+    wrong = ("traceback", "unfinished_files", "table", "different")
+    seen["good"] = ended and not any(seen[name] for name in wrong)
+    return seen
+
+
 def cut(line: str, folder: Path) -> str:
     """A line without the place of the folder."""
     return line.replace(f"{folder}/", "")
@@ -219,7 +271,7 @@ def cut(line: str, folder: Path) -> str:
 def main() -> int:
     """Read the arguments; train in peace; play what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", action="append", choices=list(SCENARIOS))
+    parser.add_argument("--only", action="append", choices=[*SCENARIOS, INFERENCE])
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--minutes", type=float, default=1e6)
     parser.add_argument("--results", type=Path)
@@ -243,7 +295,7 @@ def measure(place: Path, given: argparse.Namespace) -> int:
             raise SystemExit((place / "peace.log").read_text()[-2000:])
         state_file.write_text("{}")
     state: dict[str, Any] = json.loads(state_file.read_text())
-    for name in given.only or SCENARIOS:
+    for name in given.only or [*SCENARIOS, INFERENCE]:
         if name in state and not given.only:
             continue
         if time.monotonic() > until:
@@ -251,7 +303,10 @@ def measure(place: Path, given: argparse.Namespace) -> int:
         folder = place / name.replace(",", "").replace(" ", "-")
         subprocess.run(["rm", "-rf", str(folder), str(folder.with_suffix(".log"))], check=True)
         begin = time.monotonic()
-        state[name] = play(folder, data, SCENARIOS[name])
+        if name == INFERENCE:
+            state[name] = play_inference(folder, data)
+        else:
+            state[name] = play(folder, data, SCENARIOS[name])
         logger.info("%s (%.0f s): %s", name, time.monotonic() - begin,
                     json.dumps(state[name], indent=2))  # fmt: skip
         state_file.write_text(json.dumps(state, indent=2))
