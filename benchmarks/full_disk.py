@@ -33,6 +33,7 @@ from typing import Any
 
 import torch
 from kill_training import NOT_YET, ROOT, SETTINGS, differences
+from small_disk import Disk
 
 from lesion_dynamics.phantom.generate import generate
 from lesion_dynamics.segmenter.fit import LAST_CHECKPOINT
@@ -41,41 +42,9 @@ from lesion_dynamics.settings.phantom import PhantomSettings
 EPOCHS = 6
 TRAINING = [*SETTINGS, f"trainer.epochs={EPOCHS}", "trainer.validate_every_epochs=2",
             "synthesis.heads=1", "tracking.wait_at_end_seconds=5"]  # fmt: skip
-DISK_MB = 500
 INFERENCE = "inference"
 ONE_LINE = re.compile(r"^\S.*: the disk is full; nothing was half-written \([\d.]+ MB free.*\)\. ")
 logger = logging.getLogger("full_disk")
-
-
-class Disk:
-    """A tmpfs of some megabytes, and a file that takes the room in it."""
-
-    def __init__(self, place: Path) -> None:
-        place.mkdir(parents=True, exist_ok=True)
-        self.place, self._filler = place, place / ".filler"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(place)],
-                       check=True)  # fmt: skip
-
-    def fill(self, *, but_mb: float = 0.0) -> None:
-        """Take all the room but so much."""
-        with self._filler.open("wb", buffering=0) as file, suppress(OSError):
-            if but_mb:
-                file.write(bytes(max(0, self._free() - int(but_mb * 1e6))))
-                return
-            while True:
-                file.write(bytes(max(4096, self._free())))
-
-    def _free(self) -> int:
-        state = os.statvfs(self.place)
-        return state.f_bavail * state.f_frsize
-
-    def make_room(self) -> None:
-        """Give it back."""
-        self._filler.unlink(missing_ok=True)
-
-    def unmount(self) -> None:
-        """Undo the mount; what lay there is gone."""
-        subprocess.run(["umount", str(self.place)], check=True)
 
 
 def start(folder: Path, data: Path, *extra: str) -> subprocess.Popen[bytes]:
@@ -217,7 +186,8 @@ def infer(place: Path, folder: Path, data: Path) -> tuple[int, str]:
     peace = place / "peace"
     done = subprocess.run(
         [sys.executable, str(ROOT / "infer.py"), f"cohort.root={data / 'study'}",
-         f"model_version={peace / 'models/lesion-segmenter'}", f"tracking.folder={peace / 'tracking'}",
+         f"model_version={peace / 'models/lesion-segmenter'}",
+         f"tracking.folder={peace / 'tracking'}",
          f"output={folder}", "cache.folder=null", "executor.processes=1"],
         cwd=place, capture_output=True, text=True, check=False,
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
