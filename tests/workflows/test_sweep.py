@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
 from matplotlib.image import imread
 from mlflow import MlflowClient
 from tests.conftest import ROOT
+from tests.small_files import files_of_at_most
 from tests.workflows.stand_in_sweep import DICE, DOWN, Sweep
 
 from lesion_dynamics.atomic_files import hash_of_content
@@ -207,6 +209,24 @@ def test_a_training_that_somebody_deleted_does_not_hold_up_the_others(
     assert [run.info.status for run in parents(connect(tracking))] == ["FINISHED"]
     assert caplog.text.count("not linked") == 2
     assert journals(tracking) == []
+
+
+def test_a_comparison_that_finds_no_room_ends_in_one_line_and_not_as_if_all_were_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = TrackingSettings(
+        folder=tmp_path / "tracking", experiment="full", uri=DOWN, wait_at_end_seconds=0
+    )
+    sweep = Sweep(tmp_path, away)
+    parent = sweep.start()
+    sweep.job(0, "unet", 1, parent, f1=0.1)
+    hydra = Callbacks()
+    hydra.callbacks = [sweep.callback]
+    with files_of_at_most(100):
+        status = command.run_command(lambda: hydra.on_multirun_end(sweep.whole), TrackingSettings)
+    assert status == command.EXIT_USER_ERROR
+    assert "nothing was half-written" in capsys.readouterr().err
+    assert journals(away)[0].state() == "RUNNING"  # started again, it goes on
 
 
 @pytest.mark.parametrize(

@@ -8,24 +8,26 @@ no tracking server has to answer, at the start or at the end.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from lesion_dynamics.atomic_files import hash_of_content, write_json, write_text
+from lesion_dynamics.errors import UserError
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
-from lesion_dynamics.workflows.command import when_cut_short
+from lesion_dynamics.workflows.command import refusals, when_cut_short
 from lesion_dynamics.workflows.training_version import UNREGISTERED, run_reference
 
 if TYPE_CHECKING:
@@ -39,6 +41,26 @@ _SOURCE = ("report/sweep_comparison", "workflows/sweep")
 _WHERE = ("tracking=", "tracking.", "runs=")
 
 
+Step = TypeVar("Step", bound=Callable[..., None])
+
+
+def _heard(step: Step) -> Step:
+    """Hydra turns what a callback raises into a warning, and ends the sweep as if all were well."""
+
+    @functools.wraps(step)
+    def heard(*arguments: Any, **keywords: Any) -> None:
+        with refusals():
+            try:
+                step(*arguments, **keywords)
+            except UserError:
+                raise
+            except Exception:
+                _LOG.exception("the sweep was not recorded whole; this is a defect")
+                raise
+
+    return cast("Step", heard)
+
+
 class SweepRecord(Callback):
     """Does nothing outside of a sweep. Hydra's interface prescribes the ``**kwargs``."""
 
@@ -49,6 +71,7 @@ class SweepRecord(Callback):
         """Launchers carry callbacks into other processes: the run stays in this one."""
         return {"_run": None}
 
+    @_heard
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Start the sweep's run, or go on with that of the same sweep before."""
         from lesion_dynamics.records.sweep_run import start_or_go_on_with_sweep
@@ -69,6 +92,7 @@ class SweepRecord(Callback):
         """Hydra has just kept the sweep's configuration, an address with its password included."""
         (Path(str(config.hydra.sweep.dir)) / "multirun.yaml").unlink(missing_ok=True)
 
+    @_heard
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         """Note a finished training, in whatever process it was."""
         parent = os.environ.get(PARENT_VARIABLE)
@@ -93,6 +117,7 @@ class SweepRecord(Callback):
             },
         )
 
+    @_heard
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Lay the trainings side by side."""
         os.environ.pop(PARENT_VARIABLE, None)
