@@ -25,36 +25,35 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from kill_training import NOT_YET, ROOT, SETTINGS, differences
+from disk_scenarios import DRAWN, SCENARIOS, TRAINING, Scenario
+from kill_training import NOT_YET, ROOT, differences
 from small_disk import Disk
 
 from lesion_dynamics.phantom.generate import generate
 from lesion_dynamics.segmenter.fit import LAST_CHECKPOINT
 from lesion_dynamics.settings.phantom import PhantomSettings
 
-EPOCHS = 6
-TRAINING = [*SETTINGS, f"trainer.epochs={EPOCHS}", "trainer.validate_every_epochs=2",
-            "synthesis.heads=1", "tracking.wait_at_end_seconds=5"]  # fmt: skip
 INFERENCE = "inference"
 ONE_LINE = re.compile(r"^\S.*: the disk is full; nothing was half-written \([\d.]+ MB free.*\)\. ")
 logger = logging.getLogger("full_disk")
 
 
-def start(folder: Path, data: Path, *extra: str) -> subprocess.Popen[bytes]:
+def start(
+    folder: Path, data: Path, settings: Sequence[str], *extra: str
+) -> subprocess.Popen[bytes]:
     """The training of ``folder``, in a process group of its own, its log beside it."""
     cohort = data / "training"
     own = [f"cohort.root={cohort}", f"cohort.reference_masks={cohort}/derivatives/reference"]
     log = folder.with_suffix(".log")
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "train.py"), *TRAINING, *own, *extra],
+            [sys.executable, str(ROOT / "train.py"), *settings, *own, *extra],
             cwd=folder, stdout=file, stderr=file, start_new_session=True,
             env=os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
@@ -83,45 +82,14 @@ def held(process: subprocess.Popen[bytes], moment: Callable[[], bool]) -> Iterat
     os.killpg(process.pid, signal.SIGCONT)
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """mount : folder on the small disk. moment : name of the file whose appearing fills it; none
-    fills it before the start. but_mb : room that is left. ends : exit status with the disk full.
-    room_after : what the training says when room is made again while it runs. given : folders of
-    the undisturbed training that lie there from the beginning, to save time.
-    """
-
-    mount: str
-    moment: str | None
-    but_mb: float = 0.0
-    ends: int = 2
-    room_after: str | None = None
-    extra: tuple[str, ...] = ("trainer.wait_for_disk_seconds=0",)
-    devices: int = 1
-    given: tuple[str, ...] = ("prepared_scans", "drawn_heads")
-
-
-_RUN = "runs/lesion-segmenter-*/"
-SCENARIOS = {
-    "preparing scans": Scenario("runs", None, but_mb=30, given=()),
-    "drawing heads": Scenario("runs", None, but_mb=30, given=("prepared_scans",)),
-    "checkpoint": Scenario("runs", _RUN + LAST_CHECKPOINT),
-    "checkpoint, half of it fits": Scenario("runs", _RUN + LAST_CHECKPOINT, but_mb=0.05),
-    "checkpoint of two processes": Scenario("runs", _RUN + LAST_CHECKPOINT, devices=2),
-    "checkpoint, room comes": Scenario(
-        "runs", _RUN + LAST_CHECKPOINT, ends=0, room_after="waits up to", extra=()
-    ),
-    "tracking, room comes": Scenario(
-        "tracking", _RUN + LAST_CHECKPOINT, ends=0, room_after="epoch 5 of"
-    ),
-    "tracking to the end": Scenario("tracking", _RUN + LAST_CHECKPOINT),
-    "pictures and weights": Scenario("", _RUN + "pictures/learning_curves.png"),
-    "registration": Scenario("tracking", _RUN + "pictures/learning_curves.png"),
-    "registration, store alone": Scenario(
-        "tracking", "tracking/spool/*/files/*/model_version/weights.safetensors", ends=0
-    ),
-    "output": Scenario("models", _RUN + "pictures/learning_curves.png"),
-}
+def trained_in_peace(folder: Path, data: Path, settings: Sequence[str]) -> Path:
+    """The undisturbed training; it is done once."""
+    if not (folder / "models").is_dir():
+        shutil.rmtree(folder, ignore_errors=True)  # of a part that was cut off
+        folder.mkdir()
+        if start(folder, data, settings).wait() != 0:
+            raise SystemExit(folder.with_suffix(".log").read_text()[-2000:])
+    return folder
 
 
 def wait_for_line(folder: Path, process: subprocess.Popen[bytes], words: str) -> None:
@@ -134,16 +102,17 @@ def wait_for_line(folder: Path, process: subprocess.Popen[bytes], words: str) ->
 
 def play(folder: Path, data: Path, scenario: Scenario) -> dict[str, Any]:
     """Fill, look, make room, start again; what was seen."""
+    peace = trained_in_peace(folder.with_name(scenario.peace), data, scenario.settings)
     folder.mkdir()
     extra = (*scenario.extra, f"trainer.devices={scenario.devices}")
-    disk = Disk(folder / scenario.mount)
+    disk = Disk(folder / scenario.mount, size_mb=500 if scenario.drawn else 60)
     try:
         for name in scenario.given:
             (folder / "runs").mkdir(exist_ok=True)
-            shutil.copytree(folder.parent / "peace/runs" / name, folder / "runs" / name)
+            shutil.copytree(peace / "runs" / name, folder / "runs" / name)
         if scenario.moment is None:
             disk.fill(but_mb=scenario.but_mb)
-        process = start(folder, data, *extra)
+        process = start(folder, data, scenario.settings, *extra)
         if scenario.moment is not None:
             with held(process, there(folder, scenario.moment)):
                 disk.fill(but_mb=scenario.but_mb)
@@ -160,11 +129,11 @@ def play(folder: Path, data: Path, scenario: Scenario) -> dict[str, Any]:
             "epochs_kept": epochs_kept(folder),
         }
         disk.make_room()
-        again = start(folder, data, *extra)
+        again = start(folder, data, scenario.settings, *extra)
         seen["exit_status_after_room"] = again.wait(timeout=400)
         log = folder.with_suffix(".log").read_text()
         seen["traceback"] = "Traceback" in log
-        seen["different"] = differences(folder.parent / "peace", folder)
+        seen["different"] = differences(peace, folder)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -204,9 +173,10 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def play_inference(folder: Path, data: Path, but_mb: float = 0.3) -> dict[str, Any]:
     """As `play`, for ``infer.py``; what an undisturbed one has is made once."""
     place, peace = folder.parent, folder.with_name("peace-inference")
+    trained_in_peace(place / "peace", data, TRAINING)
     if not peace.is_dir() and infer(place, peace, data)[0] != 0:
         raise SystemExit("the inference failed by itself")
-    disk = Disk(folder)
+    disk = Disk(folder, size_mb=60)
     try:
         disk.fill(but_mb=but_mb)
         status, said = infer(place, folder, data)
@@ -259,12 +229,7 @@ def measure(place: Path, given: argparse.Namespace) -> int:
     data, state_file = place / "data", place / "state.json"
     if not data.is_dir():
         generate(PhantomSettings.of_variant("small", seed=11), data, processes=2)
-    if not state_file.is_file():
-        (place / "peace").mkdir()
-        if start(place / "peace", data).wait() != 0:
-            raise SystemExit((place / "peace.log").read_text()[-2000:])
-        state_file.write_text("{}")
-    state: dict[str, Any] = json.loads(state_file.read_text())
+    state: dict[str, Any] = json.loads(state_file.read_text()) if state_file.is_file() else {}
     for name in given.only or [*SCENARIOS, INFERENCE]:
         if name in state and not given.only:
             continue
@@ -281,7 +246,7 @@ def measure(place: Path, given: argparse.Namespace) -> int:
                     json.dumps(state[name], indent=2))  # fmt: skip
         state_file.write_text(json.dumps(state, indent=2))
     if given.results:
-        result = {"epochs": EPOCHS, "settings": TRAINING, "scenarios": state}
+        result = {"settings": TRAINING, "settings_drawn": DRAWN, "scenarios": state}
         given.results.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0 if all(one["good"] for one in state.values()) else 1
 

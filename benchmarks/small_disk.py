@@ -7,16 +7,14 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-DISK_MB = 500
-
 
 class Disk:
     """A tmpfs of some megabytes, and a file that takes the room in it."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *, size_mb: int) -> None:
         place.mkdir(parents=True, exist_ok=True)
         self.place, self._filler = place, place / ".filler"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(place)],
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", str(place)],
                        check=True)  # fmt: skip
 
     def fill(self, *, but_mb: float = 0.0) -> None:
