@@ -49,3 +49,9 @@ def test_the_picture_shows_every_training(trainings: pd.DataFrame, tmp_path: Pat
     whole, _ = draw_comparison(tmp_path / "whole", trainings)
     fewer, _ = draw_comparison(tmp_path / "fewer", trainings.drop(index=1))
     assert whole.read_bytes() != fewer.read_bytes()
+    undefined = trainings["setting"].eq("unet") & trainings["final_mean_lesion_f1"].isna()
+    assert undefined.sum() == 1
+    named = ["setting", "final_mean_lesion_f1"]
+    told, _ = draw_comparison(tmp_path / "told", trainings[named])
+    untold, _ = draw_comparison(tmp_path / "untold", trainings.loc[~undefined, named])
+    assert told.read_bytes() != untold.read_bytes()  # "1 undefined"
