@@ -1,4 +1,4 @@
-"""Trainings of one sweep side by side: a row a setting, mean and spread over its seeds."""
+"""Trainings of one sweep side by side: a row a setting, mean and spread over seeds and folds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ METRICS = {
 }
 """Metrics that are compared, as `workflows.training_evaluation` logs them, and their names."""
 
-_SEED = "seed"
+_REPEATED = {"seed", "fold"}
+"""What tells trainings of one setting apart; the spread is over them."""
 _DOT: dict[str, Any] = {
     "marker": "o", "linestyle": "", "color": style.BLUE, "alpha": 0.6, "markersize": 5,
 }  # fmt: skip
@@ -36,12 +37,16 @@ _SPREAD: dict[str, Any] = {
 
 
 def settings_of(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """What distinguishes each training of a sweep from the others apart from its seed: its
-    overrides, but for the seed's and for those that every training has.
+    """What distinguishes each training of a sweep from the others apart from its seed and its
+    fold: its overrides, but for those two and for what every training has.
     """
     shared = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
     return [
-        " ".join(sorted(one for one in own if one not in shared and one.partition("=")[0] != _SEED))
+        " ".join(
+            sorted(
+                one for one in own if one not in shared and one.partition("=")[0] not in _REPEATED
+            )
+        )
         or "default"
         for own in overrides
     ]
