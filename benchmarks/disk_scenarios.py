@@ -24,8 +24,8 @@ DRAWN = [*SETTINGS, "trainer.epochs=2", "trainer.validate_every_epochs=2", "synt
 
 @dataclass(frozen=True)
 class Scenario:
-    """mount : folder on the small disk. moment : name of the file whose appearing fills it; none
-    fills it before the start. but_mb : room that is left. ends : exit status with the disk full.
+    """mount : folder on the small disk. moment : name of the file whose appearing fills it (after
+    a colon: a text in it); none fills it before the start. but_mb : room that is left. ends : exit status with the disk full.
     room_after : what the training says when room is made again while it runs. given : folders of
     the undisturbed training that lie there from the beginning, to save time.
     """
@@ -68,7 +68,7 @@ SCENARIOS = {
     "pictures and weights": Scenario("", _RUN + "pictures/learning_curves.png"),
     "registration": Scenario("tracking", _RUN + "pictures/learning_curves.png"),
     "registration, store alone": Scenario(
-        "tracking", "tracking/spool/*/files/*/model_version/weights.safetensors", ends=0
+        "tracking", "tracking/spool/*/journal.jsonl:model version", ends=0
     ),
     "output": Scenario("models", _RUN + "pictures/learning_curves.png"),
 }

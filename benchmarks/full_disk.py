@@ -66,8 +66,9 @@ def epochs_kept(folder: Path) -> int:
 
 
 def there(folder: Path, pattern: str) -> Callable[[], bool]:
-    """Whether something below the folder has this name."""
-    return lambda: any(folder.glob(pattern))
+    """Whether something below the folder has this name, and holds the text after a colon."""
+    name, _, text = pattern.partition(":")
+    return lambda: any(text in one.read_text() if text else True for one in folder.glob(name))
 
 
 @contextmanager
