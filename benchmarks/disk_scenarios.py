@@ -43,18 +43,17 @@ class Scenario:
     @property
     def settings(self) -> list[str]:
         """Of its training."""
-        return DRAWN if self.drawn else TRAINING
+        return [*(DRAWN if self.drawn else TRAINING), f"trainer.devices={self.devices}"]
 
     @property
     def peace(self) -> str:
         """Folder of the undisturbed training with these settings."""
-        return "peace-drawn" if self.drawn else "peace"
+        return f"peace{'-drawn' if self.drawn else ''}{'-two' if self.devices > 1 else ''}"
 
 
 _RUN = "runs/lesion-segmenter-*/"
 SCENARIOS = {
     "preparing scans": Scenario("runs", None, but_mb=3, given=()),
-    "drawing heads": Scenario("runs", None, but_mb=30, drawn=True),
     "checkpoint": Scenario("runs", _RUN + LAST_CHECKPOINT),
     "checkpoint, half of it fits": Scenario("runs", _RUN + LAST_CHECKPOINT, but_mb=0.05),
     "checkpoint of two processes": Scenario("runs", _RUN + LAST_CHECKPOINT, devices=2),
@@ -71,4 +70,5 @@ SCENARIOS = {
         "tracking", "tracking/spool/*/journal.jsonl:model version", ends=0
     ),
     "output": Scenario("models", _RUN + "pictures/learning_curves.png"),
+    "drawing heads": Scenario("runs", None, but_mb=30, drawn=True),
 }

@@ -105,7 +105,6 @@ def play(folder: Path, data: Path, scenario: Scenario) -> dict[str, Any]:
     """Fill, look, make room, start again; what was seen."""
     peace = trained_in_peace(folder.with_name(scenario.peace), data, scenario.settings)
     folder.mkdir()
-    extra = (*scenario.extra, f"trainer.devices={scenario.devices}")
     disk = Disk(folder / scenario.mount, size_mb=500 if scenario.drawn else 60)
     try:
         for name in scenario.given:
@@ -113,7 +112,7 @@ def play(folder: Path, data: Path, scenario: Scenario) -> dict[str, Any]:
             shutil.copytree(peace / "runs" / name, folder / "runs" / name)
         if scenario.moment is None:
             disk.fill(but_mb=scenario.but_mb)
-        process = start(folder, data, scenario.settings, *extra)
+        process = start(folder, data, scenario.settings, *scenario.extra)
         if scenario.moment is not None:
             with held(process, there(folder, scenario.moment)):
                 disk.fill(but_mb=scenario.but_mb)
@@ -130,7 +129,7 @@ def play(folder: Path, data: Path, scenario: Scenario) -> dict[str, Any]:
             "epochs_kept": epochs_kept(folder),
         }
         disk.make_room()
-        again = start(folder, data, scenario.settings, *extra)
+        again = start(folder, data, scenario.settings, *scenario.extra)
         seen["exit_status_after_room"] = again.wait(timeout=400)
         log = folder.with_suffix(".log").read_text()
         seen["traceback"] = "Traceback" in log
@@ -174,7 +173,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def play_inference(folder: Path, data: Path, but_mb: float = 0.3) -> dict[str, Any]:
     """As `play`, for ``infer.py``; what an undisturbed one has is made once."""
     place, peace = folder.parent, folder.with_name("peace-inference")
-    trained_in_peace(place / "peace", data, TRAINING)
+    trained_in_peace(place / "peace", data, [*TRAINING, "trainer.devices=1"])
     if not peace.is_dir() and infer(place, peace, data)[0] != 0:
         raise SystemExit("the inference failed by itself")
     disk = Disk(folder, size_mb=60)
