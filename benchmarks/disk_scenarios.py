@@ -25,7 +25,8 @@ DRAWN = [*SETTINGS, "trainer.epochs=2", "trainer.validate_every_epochs=2", "synt
 @dataclass(frozen=True)
 class Scenario:
     """mount : folder on the small disk. moment : name of the file whose appearing fills it (after
-    a colon: a text in it); none fills it before the start. but_mb : room that is left. ends : exit status with the disk full.
+    a colon: a text in it); none fills it before the start. but_mb : room that is left.
+    ends : exit status with the disk full.
     room_after : what the training says when room is made again while it runs. given : folders of
     the undisturbed training that lie there from the beginning, to save time.
     """
