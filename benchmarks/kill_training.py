@@ -1,7 +1,7 @@
 """Kill one training at random moments; its final weights must not notice.
 
-    python benchmarks/kill_training.py --kills 20 [--devices 2] [--epochs 48] [--folder DIR --minutes 8]
-        [--results FILE]
+    python benchmarks/kill_training.py --kills 20 [--devices 2] [--epochs 48]
+        [--folder DIR --minutes 8] [--results FILE]
 
 A part of make test-kill. The small phantom, a network of a few thousand weights, everything
 switched on that has a state: labelled and drawn patches, moving average, schedule, accumulation,
