@@ -1,7 +1,7 @@
 """Kill one training at random moments; its final weights must not notice.
 
-    python benchmarks/kill_training.py --kills 20 [--devices 2] [--folder DIR --minutes 8]
-        [--results FILE]
+    python benchmarks/kill_training.py --kills 20 [--devices 2] [--epochs 48]
+        [--folder DIR --minutes 8] [--results FILE]
 
 A part of make test-kill. The small phantom, a network of a few thousand weights, everything
 switched on that has a state: labelled and drawn patches, moving average, schedule, accumulation,
@@ -81,14 +81,15 @@ class State:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
-def start(folder: Path, devices: int) -> subprocess.Popen[bytes]:
+def start(folder: Path, given: argparse.Namespace) -> subprocess.Popen[bytes]:
     """The training of ``folder``, started or gone on with, in a process group of its own."""
     folder.mkdir(exist_ok=True)
     data = folder.parent / "data" / "training"
     own = [f"cohort.root={data}", f"cohort.reference_masks={data}/derivatives/reference"]
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "train.py"), *SETTINGS, f"trainer.devices={devices}", *own],
+            [sys.executable, str(ROOT / "train.py"), *SETTINGS, f"trainer.epochs={given.epochs}",
+             f"trainer.devices={given.devices}", *own],
             cwd=folder, stdout=log, stderr=log, start_new_session=True,
             env=os.environ | {"PYTHONWARNINGS": "ignore"},
         )  # fmt: skip
@@ -101,10 +102,10 @@ def ended_well(process: subprocess.Popen[bytes], folder: Path) -> None:
         raise SystemExit(f"{folder.name}: the training failed by itself")
 
 
-def in_peace(folder: Path, state: State, devices: int) -> None:
+def in_peace(folder: Path, state: State, given: argparse.Namespace) -> None:
     """Train without interruption, and take the times."""
     begin = time.monotonic()
-    process = start(folder, devices)
+    process = start(folder, given)
     while process.poll() is None and not list((folder / "runs").glob(f"*/{LAST_CHECKPOINT}")):
         time.sleep(0.1)
     state.first_epoch_s = time.monotonic() - begin
@@ -135,7 +136,7 @@ def under_fire(place: Path, state: State, given: argparse.Namespace, *, until: f
             return False
         done = len(state.epochs_done)
         folder = place / state.folders[-1]
-        process = start(folder, given.devices)
+        process = start(folder, given)
         rng = random.Random(1000 * given.seed + done)  # noqa: S311
         try:
             process.wait(timeout=wait_to_kill(state, given.kills, rng))
@@ -201,20 +202,20 @@ def measure(place: Path, given: argparse.Namespace, *, until: float) -> int:
         if not (place / "data").is_dir():
             generate(PhantomSettings.of_variant("small", seed=11), place / "data", processes=2)
         shutil.rmtree(place / "peace", ignore_errors=True)  # of a part that was cut off
-        in_peace(place / "peace", state, given.devices)
+        in_peace(place / "peace", state, given)
         logger.info("in peace: %.0f s, the first epoch after %.0f s", state.whole_s,
                     state.first_epoch_s)  # fmt: skip
         state.keep(state_file)
     if not under_fire(place, state, given, until=until):
         return NOT_YET
     last = place / state.folders[-1]
-    ended_well(start(last, given.devices), last)
+    ended_well(start(last, given), last)
     found = {name: differences(place / "peace", place / name) for name in state.folders}
     result = {
         "kills": len(state.epochs_done),
         "devices": given.devices,
         "trainings": len(state.folders),
-        "epochs": EPOCHS,
+        "epochs": given.epochs,
         "epochs_kept_at_each_kill": state.epochs_done,
         "compared": len(left_by(place / "peace")),
         "different": [f"{folder}: {name}" for folder, names in found.items() for name in names],
@@ -231,6 +232,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--minutes", type=float, default=1e6)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from tests.small_files import files_of_at_most
 
 from lesion_dynamics import atomic_files
-from lesion_dynamics.errors import OutputError
+from lesion_dynamics.errors import DiskFullError, OutputError
 
 is_root = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -56,6 +58,23 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_a_disk_that_fills_up_keeps_the_old_file_and_says_how_much_is_missing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"old")
+    with (
+        files_of_at_most(10_000),
+        pytest.raises(DiskFullError, match=r"large here .* MB free, 3\.5 MB needed for this f"),
+    ):
+        atomic_files.write_bytes(path, bytes(3_500_000))
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["last.ckpt"]
+    free = shutil.disk_usage(tmp_path).free / 1e6
+    said = str(atomic_files.disk_full(tmp_path / "not" / "there"))
+    assert float(said.split("(")[1].split(" MB")[0]) == pytest.approx(free, rel=0.01)
+
+
 @pytest.mark.skipif(is_root, reason="root may write everywhere")
 def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
@@ -93,6 +112,11 @@ def test_what_a_killed_process_left_is_removed_and_what_a_running_one_writes_is_
     os.utime(tmp_path / ".partial-00000000-1-x", (yesterday, yesterday))
     assert atomic_files.remove_abandoned(tmp_path) == 1
     assert (tmp_path / f"{own}mask.nii.gz").exists()
+    for name in (f"{own}scan", f"{left}scan"):
+        (tmp_path / "sub" / name).mkdir()
+        (tmp_path / "sub" / name / "channels.npy").write_bytes(b"half")
+    assert atomic_files.remove_abandoned(tmp_path) == 1
+    assert names(tmp_path / "sub") == [f"{own}scan"]
 
 
 def test_a_writable_folder_stays_empty(tmp_path: Path) -> None:

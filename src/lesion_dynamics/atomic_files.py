@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,9 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lesion_dynamics.errors import OutputError
+from lesion_dynamics.errors import DiskFullError, OutputError
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_SPACE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "no file may grow this large here (ulimit -f, or the kind of disk)",
+}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DEFAULT_FILE_MODE = 0o644
 _PARTIAL = ".partial-"
@@ -30,14 +35,17 @@ _ABANDONED_SECONDS = 3600.0
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, needed_bytes: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; move it there when the block succeeds.
+
+    needed_bytes : size of the new file, where it is known beforehand, for the message.
 
     Raises
     ------
-    OutputError : the disk is full, or the folder cannot be written.
+    DiskFullError : the disk is full. The file that was there before is as it was.
+    OutputError : the folder cannot be written.
     """
-    with translated_disk_errors(path):
+    with translated_disk_errors(path, needed_bytes=needed_bytes):
         temporary = _new_file_beside(path)
         try:
             yield temporary
@@ -51,12 +59,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def translated_disk_errors(path: Path) -> Iterator[None]:
+def translated_disk_errors(path: Path, *, needed_bytes: int | None = None) -> Iterator[None]:
     """Turn a full disk or a folder that cannot be written into an `OutputError` about ``path``."""
     try:
         yield
     except OSError as error:
-        raise _as_output_error(error, path) from error
+        raise _as_output_error(error, path, needed_bytes) from error
 
 
 def _new_file_beside(path: Path) -> Path:
@@ -80,18 +88,24 @@ def partial_prefix() -> str:
 
 
 def remove_abandoned(folder: Path) -> int:
-    """Remove unfinished files below ``folder`` that nobody writes any more; how many there were.
+    """Remove unfinished files and folders below ``folder`` that nobody writes any more.
 
-    A file is abandoned when its name says that a process of this computer began it which is
-    gone, or when it was last written an hour ago (of another computer no process can be asked).
-    What a running process writes is left alone, so this may be called beside one.
+    Returns how many there were. A file is abandoned when its name says that a process of this
+    computer began it which is gone, or when it was last written an hour ago (of another computer
+    no process can be asked). What a running process writes is left alone, so this may be called
+    beside one.
     """
     removed = 0
-    for parent, _, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         for name in names:
             path = Path(parent) / name
             if name.startswith(_PARTIAL) and _is_abandoned(path):
                 path.unlink(missing_ok=True)
+                removed += 1
+        for name in [one for one in folders if one.startswith(_PARTIAL)]:
+            folders.remove(name)
+            if _is_abandoned(Path(parent) / name):
+                shutil.rmtree(Path(parent) / name, ignore_errors=True)
                 removed += 1
     return removed
 
@@ -129,13 +143,30 @@ def _not_writable(path: Path) -> OutputError:
     )
 
 
-def _as_output_error(error: OSError, path: Path) -> Exception:
-    if error.errno in _NO_SPACE:
-        return OutputError(
-            "the disk is full; nothing was half-written",
-            where=path,
-            remedy="Free some space and start the same command again: it goes on from here.",
+def disk_full(
+    path: Path, *, needed_bytes: int | None = None, why: int = errno.ENOSPC
+) -> DiskFullError:
+    """What to raise when ``path`` did not fit: says how much is free there, and needed."""
+    free = shutil.disk_usage(next(one for one in (path, *path.parents) if one.exists())).free
+    needed = "" if needed_bytes is None else f", {_megabytes(needed_bytes)} needed for this file"
+    room = f"{_megabytes(free)} free{needed}"
+    remedy = "Free some space and start the same command again: it goes on from here."
+    if why == errno.ENOSPC:
+        return DiskFullError(
+            f"the disk is full; nothing was half-written ({room})", where=path, remedy=remedy
         )
+    return DiskFullError(
+        f"{_NO_SPACE[why]}; nothing was half-written ({room})", where=path, remedy=remedy
+    )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def _as_output_error(error: OSError, path: Path, needed_bytes: int | None) -> Exception:
+    if error.errno in _NO_SPACE:
+        return disk_full(path.absolute(), needed_bytes=needed_bytes, why=error.errno)
     if error.errno in _NOT_WRITABLE:
         return _not_writable(path)
     return error
@@ -143,7 +174,7 @@ def _as_output_error(error: OSError, path: Path) -> Exception:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``, atomically."""
-    with replacing(path) as temporary:
+    with replacing(path, needed_bytes=len(content)) as temporary:
         temporary.write_bytes(content)
 
 

@@ -76,3 +76,11 @@ class MeasurementsError(UserError):
 
 class OutputError(UserError):
     """An output folder that cannot be written, or a disk that is full."""
+
+
+class DiskFullError(OutputError):
+    """A disk that is full, or a quota that is used up.
+
+    It is no fault of the scan that was being written: the next one would fare no better, so what
+    goes on after a broken scan ends here.
+    """

@@ -22,9 +22,13 @@ def trainings() -> pd.DataFrame:
     )
 
 
-def test_seeds_are_pooled_and_what_all_trainings_share_is_left_out() -> None:
+def test_seeds_and_folds_are_pooled_and_what_all_trainings_share_is_left_out() -> None:
     sweep = [["seed=1", "loss=blob", "fold=1"], ["seed=2", "loss=blob", "fold=2"]]
-    assert settings_of(sweep) == ["fold=1", "fold=2"]
+    assert settings_of(sweep) == ["default"] * 2
+    folds = [
+        [f"segmenter={n}", "folds=2", f"fold={k}"] for n in ("unet", "dynunet") for k in (1, 2)
+    ]
+    assert settings_of(folds) == ["segmenter=unet"] * 2 + ["segmenter=dynunet"] * 2
     assert settings_of([["seed=1", "loss=blob"], ["seed=2", "loss=blob"]]) == ["default"] * 2
     assert settings_of([["split_seed=2", "seed=1"]]) == ["split_seed=2"]
 
@@ -49,3 +53,9 @@ def test_the_picture_shows_every_training(trainings: pd.DataFrame, tmp_path: Pat
     whole, _ = draw_comparison(tmp_path / "whole", trainings)
     fewer, _ = draw_comparison(tmp_path / "fewer", trainings.drop(index=1))
     assert whole.read_bytes() != fewer.read_bytes()
+    undefined = trainings["setting"].eq("unet") & trainings["final_mean_lesion_f1"].isna()
+    assert undefined.sum() == 1
+    named = ["setting", "final_mean_lesion_f1"]
+    told, _ = draw_comparison(tmp_path / "told", trainings[named])
+    untold, _ = draw_comparison(tmp_path / "untold", trainings.loc[~undefined, named])
+    assert told.read_bytes() != untold.read_bytes()  # "1 undefined"

@@ -10,13 +10,16 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tests.conftest import ROOT
 
-from lesion_dynamics.model_version import Manifest, ModelVersion
+from lesion_dynamics.atomic_files import hash_of_content, write_text
+from lesion_dynamics.model_version import MANIFEST_FILE, Manifest, ModelVersion
 from lesion_dynamics.records.spooled_run import SpooledRun
+from lesion_dynamics.settings.operating_point import OperatingPoint
 from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.workflows.sweep import PARENT_VARIABLE, SweepRecord
 from lesion_dynamics.workflows.training_version import await_number, run_reference
 
 DICE = {("unet", 1): 0.5, ("unet", 2): 0.6, ("unet", 3): 0.7, ("dynunet", 1): 0.8}
+POINT = OperatingPoint(probability_threshold=0.4, minimum_lesion_volume_mm3=14.0, connectivity=26)
 DOWN = "http://127.0.0.1:9"
 """Nothing listens there."""
 
@@ -61,7 +64,15 @@ class Sweep:
         run.finish()
         run.close()
         measured = {"mean_dice": DICE[network, seed], "mean_lesion_f1": f1}
-        manifest = Manifest.model_construct(validation={"all": measured}, name="m")
+        weights_sha256 = hash_of_content([network, seed])
+        manifest = Manifest.model_construct(
+            validation={"all": measured},
+            name="m",
+            weights_sha256=weights_sha256,
+            operating_point=POINT,
+            training={"key": f"key of {network} {seed}", "configuration": {"seed": seed}},
+        )
+        write_text(version / MANIFEST_FILE, f"manifest of {network} {seed}")
         done = JobReturn()
         done.overrides, done.status = overrides, JobStatus.COMPLETED
         done.return_value = ModelVersion("m", 0, manifest, version / "weights")

@@ -9,16 +9,21 @@ from typing import Any
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
 from matplotlib.image import imread
 from mlflow import MlflowClient
 from tests.conftest import ROOT
+from tests.small_files import files_of_at_most
 from tests.workflows.stand_in_sweep import DICE, DOWN, Sweep
 
+from lesion_dynamics.atomic_files import hash_of_content
 from lesion_dynamics.records.spool.pending import deliver_pending, journals
 from lesion_dynamics.records.spooled_run import SpooledRun
 from lesion_dynamics.records.store import Store, connect
 from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.workflows import command
+from lesion_dynamics.workflows.lineage.chain import chain
+from lesion_dynamics.workflows.lineage.told import as_text
 from lesion_dynamics.workflows.sweep import PARENT_VARIABLE, _plain
 
 
@@ -69,7 +74,9 @@ def check_parent(client: MlflowClient, run: Any, folder: Path) -> None:
         }
     )  # fmt: skip
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert files == {"trainings.tsv", "comparison.tsv", "comparison.png", "comparison.svg"}
+    assert files == {
+        "trainings.tsv", "comparison.tsv", "comparison.png", "comparison.svg", "lineage.json",
+    }  # fmt: skip
     fetched = Path(client.download_artifacts(run.info.run_id, "", str(folder)))
     table = pd.read_csv(fetched / "comparison.tsv", sep="\t", na_values="n/a")
     table = table.set_index(["setting", "metric"])
@@ -108,6 +115,31 @@ def test_a_sweep_leaves_a_run_with_the_table_and_the_picture(
     assert len(history) == 1
 
 
+def test_a_comparison_leads_back_to_every_training_of_its_sweep(
+    tmp_path: Path, database: Path
+) -> None:
+    tracking = TrackingSettings(folder=database, experiment="lineage", wait_at_end_seconds=20)
+    Sweep(tmp_path, tracking).all_of_it()
+    (folder,) = (tmp_path / "runs/sweeps").iterdir()
+    steps = chain(folder / "comparison.tsv")
+    assert [one["step"] for one in steps] == [
+        "file", "analysis", *["model version", "training"] * len(DICE),
+    ]  # fmt: skip
+    assert steps[0]["state"] == "as recorded"
+    assert steps[1]["command"] == "train.py -m"
+    weights = [hash_of_content([network, seed]) for network, seed in DICE]
+    assert {one["label"]: one["weights_sha256"] for one in steps[2::2]} == {
+        f"m/0 {one[:12]}": one for one in weights
+    }
+    assert {one["key"] for one in steps[3::2]} == {f"key of {n} {s}" for n, s in DICE}
+    said = json.loads((folder / "lineage.json").read_text())["record"]["settings"]["overrides"]
+    assert said[f"m/0 {weights[0][:12]}"] == ["segmenter=unet", "seed=1"]
+    assert "trained on" in as_text(steps)
+    table = folder / "comparison.tsv"
+    table.write_text(table.read_text() + "\n")
+    assert chain(table)[0]["state"] == "changed since"
+
+
 def test_the_address_of_a_sweeps_server_may_stand_in_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -127,6 +159,7 @@ def test_a_sweep_without_a_server_is_delivered_later_whole(tmp_path: Path, datab
     made = next((tmp_path / "runs/sweeps").iterdir())
     assert {path.name for path in made.iterdir()} == {
         "trainings", "trainings.tsv", "comparison.tsv", "comparison.png", "comparison.svg",
+        "lineage.json",
     }  # fmt: skip
     assert len(journals(away)) == 1 + len(DICE)
     store = connect(here)
@@ -176,6 +209,24 @@ def test_a_training_that_somebody_deleted_does_not_hold_up_the_others(
     assert [run.info.status for run in parents(connect(tracking))] == ["FINISHED"]
     assert caplog.text.count("not linked") == 2
     assert journals(tracking) == []
+
+
+def test_a_comparison_that_finds_no_room_ends_in_one_line_and_not_as_if_all_were_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = TrackingSettings(
+        folder=tmp_path / "tracking", experiment="full", uri=DOWN, wait_at_end_seconds=0
+    )
+    sweep = Sweep(tmp_path, away)
+    parent = sweep.start()
+    sweep.job(0, "unet", 1, parent, f1=0.1)
+    hydra = Callbacks()
+    hydra.callbacks = [sweep.callback]
+    with files_of_at_most(100):
+        status = command.run_command(lambda: hydra.on_multirun_end(sweep.whole), TrackingSettings)
+    assert status == command.EXIT_USER_ERROR
+    assert "nothing was half-written" in capsys.readouterr().err
+    assert journals(away)[0].state() == "RUNNING"  # started again, it goes on
 
 
 @pytest.mark.parametrize(

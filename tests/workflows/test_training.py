@@ -173,7 +173,14 @@ def test_every_knob_that_changes_the_weights_names_another_training(
 
 
 @pytest.mark.parametrize(
-    "knob", ["trainer.workers=2", "parent_run=abc", "processes=2", "split_seed=1"]
+    "knob",
+    [
+        "trainer.workers=2",
+        "parent_run=abc",
+        "processes=2",
+        "split_seed=1",
+        "trainer.wait_for_disk_seconds=1",
+    ],
 )
 def test_knobs_of_the_machine_name_the_same_training(
     knob: str, trained: tuple[Workplace, ModelVersion]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,6 +21,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from lesion_dynamics.atomic_files import hash_of_content, require_writable_folder
 from lesion_dynamics.errors import OutputError
+from lesion_dynamics.records.spool.backlog import Backlog
 from lesion_dynamics.records.spool.delivery import SPOOLED
 from lesion_dynamics.records.spool.journal import END, Journal
 from lesion_dynamics.records.spool.pending import spool_folder, target_of
@@ -48,6 +48,7 @@ class SpooledRun:
             for name, value in entry["values"]
         }
         self._sender = Sender(journal, partial(connect, settings))
+        self._backlog = Backlog()
 
     @classmethod
     def start(
@@ -137,6 +138,11 @@ class SpooledRun:
         """The store's id of the run; None as long as the store has not answered."""
         return self._sender.delivery.run_id
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether something is in memory only, for want of room on the disk."""
+        return len(self._backlog) > 0
+
     def log_settings(self, flat: Mapping[str, Any]) -> None:
         """Settings as searchable parameters (cut short; an artifact has them whole)."""
         cut = [[key, str(value)[:_LONGEST_VALUE]] for key, value in flat.items()]
@@ -160,14 +166,18 @@ class SpooledRun:
 
     def log_json(self, content: Any, name: str) -> None:
         """A JSON file among the run's artifacts."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-            self.log_file(path)
+        text = json.dumps(content, indent=2) + "\n"
+        self._write(
+            lambda: self._append_kept(
+                "artifact", self._journal.keep_text(name, text), {"folder": None}
+            )
+        )
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """A file among the run's artifacts, as it is now."""
-        self._attempt(lambda: self._append_file("artifact", path, {"folder": folder}))
+        self._write(
+            lambda: self._append_kept("artifact", self._journal.keep(path), {"folder": folder})
+        )
 
     def log_dataset(self, dataset: Mapping[str, str]) -> None:
         """What the run learned from: name, digest, source_type, source of an MLflow dataset."""
@@ -196,10 +206,13 @@ class SpooledRun:
 
         Raises
         ------
-        OutputError : the disk is full.
+        DiskFullError : there is no room to keep it for the store.
         """
+        self._backlog.write()
         places = [str(one.resolve()) for one in number_to]
-        end = self._append_file("model version", folder, {"number_to": places})
+        kept = self._journal.keep(folder)
+        end = self._append_kept("model version", kept, {"number_to": places})
+        self._sender.wake()
         return self._sender.delivery.number if self._wait(end) else None
 
     def finish(self) -> None:
@@ -216,6 +229,13 @@ class SpooledRun:
 
     def close(self) -> None:
         """Wait a bounded time for the store to take everything, then send nothing more."""
+        self._backlog.write()
+        if self.holds_back:
+            _LOG.warning(
+                "tracking: the disk stayed full; %d entries are not recorded (metrics are, when "
+                "the training goes on)",
+                len(self._backlog),
+            )
         delivered = self._wait(self._journal.size())
         self._sender.close()
         if not delivered:
@@ -238,19 +258,18 @@ class SpooledRun:
         self._append(END, {"status": status, "time_ms": get_current_time_millis()})
 
     def _append(self, kind: str, content: Mapping[str, Any]) -> None:
-        self._attempt(lambda: self._journal.append(kind, content))
-        self._sender.wake()
+        self._write(lambda: self._journal.append(kind, content))
 
-    def _append_file(self, kind: str, path: Path, content: Mapping[str, Any]) -> int:
-        end = self._journal.append(kind, {"file": self._journal.keep(path), **content})
-        self._sender.wake()
-        return end
-
-    def _attempt(self, call: Callable[[], object]) -> None:
+    def _append_kept(self, kind: str, kept: str, content: Mapping[str, Any]) -> int:
         try:
-            call()
-        except (OutputError, OSError) as error:
-            _LOG.warning("tracking: not recorded (%s)", str(error).splitlines()[0])
+            return self._journal.append(kind, {"file": kept, **content})
+        except BaseException:
+            self._journal.drop(kept)
+            raise
+
+    def _write(self, entry: Callable[[], object]) -> None:
+        self._backlog.add(entry)
+        self._sender.wake()
 
 
 def new_spool_id() -> str:

@@ -9,21 +9,30 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from lesion_dynamics.atomic_files import require_writable_folder
+from lesion_dynamics.atomic_files import (
+    disk_full,
+    partial_prefix,
+    remove_abandoned,
+    require_writable_folder,
+    translated_disk_errors,
+)
 from lesion_dynamics.errors import OutputError
 from lesion_dynamics.settings.tracking import TrackingSettings, without_credentials
 
 _LOCK_FILE = "initialising.lock"
 REGISTERING_LOCK_FILE = "registering.lock"
 _LONGEST_LINE = 120
+_SQLITE_FULL, _SQLITE_BROKEN = "database or disk is full", "disk I/O error"
 _MLFLOW_DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -87,14 +96,45 @@ def connect(settings: TrackingSettings) -> Store:
         return Store(client, uri, experiment_id)
     folder = settings.folder.resolve()
     require_writable_folder(folder)
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    database = folder / "mlflow.db"
+    uri = f"sqlite:///{database}"
     # Processes that migrate a fresh database at the same time break each other.
-    with (folder / _LOCK_FILE).open("w") as lock:
+    with translated_disk_errors(folder), (folder / _LOCK_FILE).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         artifacts = (folder / "artifacts").as_uri()
-        experiment_id = _experiment(client, settings.experiment, artifacts)
+        try:
+            if not database.exists():
+                _make_database(database, settings.experiment, artifacts)
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            experiment_id = _experiment(client, settings.experiment, artifacts)
+        except Exception as error:
+            if _SQLITE_FULL in str(error):
+                raise disk_full(database) from error
+            if _SQLITE_BROKEN in str(error):
+                raise OutputError(
+                    f"the database cannot be written ({_SQLITE_BROKEN})",
+                    where=database,
+                    remedy="See whether its disk is full, limited or broken, and start again.",
+                ) from error
+            raise
     return Store(client, uri, experiment_id)
+
+
+def _make_database(database: Path, experiment: str, artifacts: str) -> None:
+    """Make the tables beside the database's place and move them there.
+
+    MLflow makes them in many steps, and cannot go on from the middle of them.
+    """
+    remove_abandoned(database.parent)
+    # MLflow keeps a connection by its address: every try has one of its own.
+    temporary = database.with_name(f"{partial_prefix()}{uuid.uuid4().hex[:8]}-{database.name}")
+    uri = f"sqlite:///{temporary}"
+    try:
+        _experiment(MlflowClient(tracking_uri=uri, registry_uri=uri), experiment, artifacts)
+        temporary.replace(database)
+    finally:
+        for left in database.parent.glob(f"{temporary.name}*"):  # SQLite's own files as well
+            left.unlink()
 
 
 @contextmanager

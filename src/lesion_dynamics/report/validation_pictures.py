@@ -22,8 +22,8 @@ _SLICES = 3
 _SLICE_DISTANCE_MM = 12.0
 _CURVES = (
     ("training_loss", "Training loss"),
-    ("validation_score", "Validation score"),
-    ("validation_mean_dice", "Mean Dice"),
+    ("validation_score", "Score: mean of Dice and lesion F1"),
+    ("validation_mean_dice", "Mean Dice of validation scans"),
     ("learning_rate", "Learning rate"),
 )
 
@@ -120,6 +120,8 @@ def draw_reliability(folder: Path, table: Sequence[Mapping[str, Any]]) -> tuple[
             if row["voxel_count"]
         ]
         panel.plot([0, 1], [0, 1], color=style.GREY, linewidth=1)
+        panel.text(0.5, 0.52, "well calibrated", rotation=45, rotation_mode="anchor",
+                   ha="center", va="bottom", color=style.GREY, fontsize=9)  # fmt: skip
         if points:
             panel.plot(*zip(*points, strict=True), "o-", color=style.BLUE, markersize=4)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")

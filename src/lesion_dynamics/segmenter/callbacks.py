@@ -28,6 +28,13 @@ class MetricsToListener(Callback):
         self._listener = listener
         self.history: History = []
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """After a resume: hand on again what the listener may not have been able to keep."""
+        if trainer.is_global_zero:
+            for row in self.history:
+                metrics = {name: value for name, value in row.items() if name != "step"}
+                self._listener(metrics, int(row["step"]))
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Metrics of the epoch that has just ended."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}

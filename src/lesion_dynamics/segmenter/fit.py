@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 from pytorch_lightning.trainer.states import TrainerStatus
 
 from lesion_dynamics.atomic_files import write_bytes
+from lesion_dynamics.errors import DiskFullError
 from lesion_dynamics.segmenter.callbacks import (
     EarlyEnd,
     History,
@@ -36,6 +38,7 @@ from lesion_dynamics.settings.training import TrainerSettings, TrainSettings
 _LOG = logging.getLogger(__name__)
 LAST_CHECKPOINT = "last.ckpt"
 BEST_CHECKPOINT = "best.ckpt"
+_PAUSE_SECONDS = 2.0
 _STRATEGIES = {
     "ddp": "ddp",
     "ddp_find_unused_parameters": "ddp_find_unused_parameters_true",
@@ -43,7 +46,15 @@ _STRATEGIES = {
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """A checkpoint replaces the one before only when all its bytes are on disk."""
+    """A checkpoint replaces the one before only when all its bytes are on disk.
+
+    Where the disk is full, the training pauses until there is room again: nothing of it is lost,
+    and nobody has to be there. After ``wait_seconds`` it ends.
+    """
+
+    def __init__(self, *, wait_seconds: float) -> None:
+        super().__init__()
+        self._wait_seconds = wait_seconds
 
     def save_checkpoint(
         self,
@@ -51,10 +62,35 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path: Any,
         storage_options: Any = None,  # noqa: ARG002  Lightning's
     ) -> None:
-        """Write ``checkpoint`` to ``path``, atomically."""
+        """Write ``checkpoint`` to ``path``, atomically.
+
+        Raises
+        ------
+        DiskFullError : there was no room for it for too long.
+        """
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_bytes(Path(path), content.getvalue())
+        until = time.monotonic() + self._wait_seconds
+        told = False
+        while True:
+            try:
+                write_bytes(Path(path), content.getvalue())
+            except DiskFullError as error:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise
+                if not told:
+                    _LOG.warning(
+                        "%s: %s. The training waits up to %.0f s for room; the checkpoint of "
+                        "before is kept",
+                        error.where,
+                        error.what,
+                        left,
+                    )
+                    told = True
+                time.sleep(min(_PAUSE_SECONDS, left))
+            else:
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +208,7 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
         num_sanity_val_steps=0,
         gradient_clip_val=settings.optimiser.gradient_clip_norm,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(wait_seconds=loop.wait_for_disk_seconds)],
         logger=False,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,

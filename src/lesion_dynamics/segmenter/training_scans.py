@@ -6,6 +6,7 @@ from; a changed image, mask or setting makes another folder.
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from scipy.ndimage import binary_dilation
 from lesion_dynamics.atomic_files import (
     hash_of_content,
     hash_of_file,
+    partial_prefix,
     translated_disk_errors,
     write_json,
 )
@@ -94,11 +96,17 @@ def prepare_training_scan(
     """
     folder = store / prepared_folder_name(scan, prepared, settings)
     if not _is_whole(folder):
-        with translated_disk_errors(folder):
+        files = {
+            f"{name}.npy": _npy(array)
+            for name, array in _arrays(scan, prepared, settings, steps=steps).items()
+        }
+        needed_bytes = sum(len(content) for content in files.values())
+        with translated_disk_errors(folder, needed_bytes=needed_bytes):
             store.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=store))
+            partial = Path(tempfile.mkdtemp(prefix=partial_prefix(), dir=store))
             try:
-                _write_arrays(scan, prepared, settings, partial, steps=steps)
+                for name, content in files.items():
+                    (partial / name).write_bytes(content)
                 _write_hashes(partial)
                 if not _is_whole(folder):  # another process may have been quicker
                     _put_in_place(partial, folder)
@@ -131,9 +139,17 @@ def _put_in_place(partial: Path, folder: Path) -> None:
             raise
 
 
-def _write_arrays(
-    scan: Scan, prepared: Prepared, settings: SegmenterSettings, folder: Path, *, steps: Steps
-) -> None:
+def _npy(array: NDArray[np.generic]) -> bytes:
+    # numpy writes to a file by itself, and says without an error number that the disk is full.
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def _arrays(
+    scan: Scan, prepared: Prepared, settings: SegmenterSettings, *, steps: Steps
+) -> dict[str, NDArray[np.generic]]:
+    """What `TrainingScan` says, by name."""
     assert scan.reference_mask is not None
     scan_prepared = prepare_scan(scan, prepared, settings=settings.preprocessing, steps=steps)
     given = network_input(scan_prepared, settings)
@@ -142,16 +158,18 @@ def _write_arrays(
     brain_voxels = np.argwhere(given.brain_mask)
     # Every n-th brain voxel: enough places to centre a patch on, and always the same ones.
     step = max(1, len(brain_voxels) // _BRAIN_CENTRES)
-    np.save(folder / "channels.npy", given.channels.astype(np.float16))
-    np.save(folder / "reference.npy", reference)
-    np.save(folder / "brain_voxels.npy", brain_voxels[::step].astype(np.int16))
     voxels, sizes = lesion_by_lesion(reference)
-    np.save(folder / "lesion_voxels.npy", voxels)
-    np.save(folder / "lesion_sizes.npy", sizes)
     lookalikes = lookalike_voxels(
         given.channels[0], reference, given.brain_mask, spacing_mm=settings.spacing_mm
     )
-    np.save(folder / "lookalike_voxels.npy", lookalikes)
+    return {
+        "channels": given.channels.astype(np.float16),
+        "reference": reference,
+        "brain_voxels": brain_voxels[::step].astype(np.int16),
+        "lesion_voxels": voxels,
+        "lesion_sizes": sizes,
+        "lookalike_voxels": lookalikes,
+    }
 
 
 def lesion_by_lesion(reference: NDArray[np.uint8]) -> tuple[NDArray[np.int16], NDArray[np.int32]]:

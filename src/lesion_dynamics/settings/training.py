@@ -142,6 +142,8 @@ class TrainerSettings(Strict):
     threads : torch threads; 0 leaves torch's own choice.
     deterministic : the same weights from the same seed, also on a GPU, where that is slower.
     channels_last : the order of voxels and channels in a GPU's memory; changes speed, not results.
+    wait_for_disk_seconds : how long a checkpoint that does not fit on the disk is tried again
+        before the training ends; the last one that did stays.
     """
 
     epochs: int = Field(ge=1)
@@ -158,6 +160,7 @@ class TrainerSettings(Strict):
     threads: int = Field(ge=0)
     deterministic: bool = True
     channels_last: bool = False
+    wait_for_disk_seconds: float = Field(default=600.0, ge=0)
 
     @property
     def processes(self) -> int:

@@ -161,7 +161,6 @@ def store_head(number: int, *, seed: int, shape_files: Sequence[Path], folder: P
     rng = np.random.default_rng([seed, number])
     draws = Draws(int(rng.integers(2**62)))
     head = draw_stored_head(draws, shape_files)
-    folder.mkdir(parents=True, exist_ok=True)
     # Maps by themselves, so that they can be memory-mapped; the small file last: it says whole.
     write_bytes(maps, _npy(head.maps.numpy()))
     small = io.BytesIO()

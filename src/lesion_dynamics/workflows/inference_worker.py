@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from lesion_dynamics.errors import UserError
+from lesion_dynamics.errors import DiskFullError, UserError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.lesions.alternatives import measure_alternatives
 from lesion_dynamics.longitudinal.measurements import MEASURED
@@ -126,7 +126,14 @@ def _measure_quality(
 
 
 def _reason(error: Exception) -> str:
-    """Why a scan failed, for the table; a defect of the program also leaves its traceback."""
+    """Why a scan failed, for the table; a defect of the program also leaves its traceback.
+
+    Raises
+    ------
+    DiskFullError : that it was; the next scan would fare no better.
+    """
+    if isinstance(error, DiskFullError):
+        raise error
     if isinstance(error, UserError):
         return f"{error.what} ({Path(error.where).name}). {error.remedy}"
     _LOG.error("unexpected failure", exc_info=error)

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
-from lesion_dynamics.errors import UserError
+from lesion_dynamics.errors import DiskFullError, UserError
 from lesion_dynamics.worker_process import follow_parent
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ def in_processes(
 
     A `UserError` raised for an item is its failure. An item whose process dies (out of memory,
     killed) is tried once more in a process of its own; only if that one dies too it has failed.
-    Any other exception is a defect and is raised.
+    A full disk, which no item is to blame for, is raised; and so is any other exception, which is
+    a defect.
 
     processes : 0 is one a core.
     """
@@ -100,6 +101,8 @@ def _outcome(item: Item, future: Future[Result]) -> Done[Item, Result] | None:
         return Done(item, future.result(), None)
     except BrokenProcessPool:
         return None
+    except DiskFullError:
+        raise
     except UserError as error:
         return Done(item, None, str(error))
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from lesion_dynamics.errors import ConfigurationError, UserError
+from lesion_dynamics.errors import ConfigurationError, DiskFullError, UserError
 from lesion_dynamics.settings.inference import ExecutorSettings
 from lesion_dynamics.workflows.processes import Done, cores
 
@@ -48,6 +48,8 @@ class _Actor:
     def work(self, function: Callable[[Any], Any], item: Any) -> tuple[Any, str | None]:
         try:
             return function(item), None
+        except DiskFullError:
+            raise
         except UserError as error:
             return None, str(error)
 

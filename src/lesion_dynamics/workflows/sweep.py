@@ -8,25 +8,27 @@ no tracking server has to answer, at the start or at the end.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from lesion_dynamics.atomic_files import hash_of_content, write_json, write_text
+from lesion_dynamics.errors import UserError
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
-from lesion_dynamics.workflows.command import when_cut_short
-from lesion_dynamics.workflows.training_version import run_reference
+from lesion_dynamics.workflows.command import refusals, when_cut_short
+from lesion_dynamics.workflows.training_version import UNREGISTERED, run_reference
 
 if TYPE_CHECKING:
     from lesion_dynamics.records.spooled_run import SpooledRun
@@ -35,7 +37,28 @@ _LOG = logging.getLogger(__name__)
 PARENT_VARIABLE = "LESION_DYNAMICS_PARENT_RUN"
 """How jobs learn of their sweep, whatever process they run in; conf/train.yaml reads it."""
 _TRAININGS = "trainings"
+_SOURCE = ("report/sweep_comparison", "workflows/sweep")
 _WHERE = ("tracking=", "tracking.", "runs=")
+
+
+Step = TypeVar("Step", bound=Callable[..., None])
+
+
+def _heard(step: Step) -> Step:
+    """Hydra turns what a callback raises into a warning, and ends the sweep as if all were well."""
+
+    @functools.wraps(step)
+    def heard(*arguments: Any, **keywords: Any) -> None:
+        with refusals():
+            try:
+                step(*arguments, **keywords)
+            except UserError:
+                raise
+            except Exception:
+                _LOG.exception("the sweep was not recorded whole; this is a defect")
+                raise
+
+    return cast("Step", heard)
 
 
 class SweepRecord(Callback):
@@ -48,6 +71,7 @@ class SweepRecord(Callback):
         """Launchers carry callbacks into other processes: the run stays in this one."""
         return {"_run": None}
 
+    @_heard
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Start the sweep's run, or go on with that of the same sweep before."""
         from lesion_dynamics.records.sweep_run import start_or_go_on_with_sweep
@@ -68,6 +92,7 @@ class SweepRecord(Callback):
         """Hydra has just kept the sweep's configuration, an address with its password included."""
         (Path(str(config.hydra.sweep.dir)) / "multirun.yaml").unlink(missing_ok=True)
 
+    @_heard
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         """Note a finished training, in whatever process it was."""
         parent = os.environ.get(PARENT_VARIABLE)
@@ -76,6 +101,8 @@ class SweepRecord(Callback):
             return
         version = job_return.return_value
         assert isinstance(version, ModelVersion)
+        from lesion_dynamics.records.lineage_file import of_model_version
+
         overrides = _telling(job_return.overrides or [])
         name = f"{hash_of_content(overrides)[:12]}.json"
         write_json(
@@ -85,9 +112,12 @@ class SweepRecord(Callback):
                 "overrides": overrides,
                 "run": run_reference(version.weights.parent),
                 "measured": _finite(version.manifest.validation["all"]),
+                "label": version.label,
+                "model_version": of_model_version(version),
             },
         )
 
+    @_heard
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Lay the trainings side by side."""
         os.environ.pop(PARENT_VARIABLE, None)
@@ -115,6 +145,7 @@ class SweepRecord(Callback):
 def _compare(run: SpooledRun, folder: Path) -> None:
     import pandas as pd
 
+    from lesion_dynamics.records.lineage_file import LINEAGE_FILE
     from lesion_dynamics.records.sweep_run import list_training, record_comparison
     from lesion_dynamics.report.sweep_comparison import (
         METRICS,
@@ -150,8 +181,37 @@ def _compare(run: SpooledRun, folder: Path) -> None:
         if one["run"] is not None:
             list_training(run, one["run"], one["overrides"])
     files = [folder / "trainings.tsv", folder / "comparison.tsv", *drawn]
+    _write_lineage(folder, found, files)
+    files.append(folder / LINEAGE_FILE)
     record_comparison(run, comparison=comparison, files=files)
     _LOG.info("%s\nwritten to %s", comparison.to_string(index=False, na_rep="n/a"), folder)
+
+
+def _write_lineage(folder: Path, found: Sequence[Mapping[str, Any]], files: Sequence[Path]) -> None:
+    """``lineage.json``: every training's model version, and what distinguishes it."""
+    from lesion_dynamics.records.lineage_file import write_lineage
+
+    versions = {_named(one): one["model_version"] for one in found}
+    write_lineage(
+        folder,
+        command="train.py -m",
+        source=_SOURCE,
+        inputs={
+            "sha256": {
+                f"weights of {name}": said["weights_sha256"] for name, said in versions.items()
+            },
+            "derivatives": {},
+        },
+        settings={"overrides": {_named(one): one["overrides"] for one in found}},
+        model_versions=versions,
+        outputs={path.name: path for path in files},
+    )
+
+
+def _named(training: Mapping[str, Any]) -> str:
+    """The version's label; of one that has no number yet, its own all the same."""
+    label, own = str(training["label"]), training["model_version"]["weights_sha256"][:12]
+    return f"{label} {own}" if label.endswith(f"/{UNREGISTERED}") else label
 
 
 def _folder(runs: Any, reference: str) -> Path:

@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
+from lesion_dynamics.atomic_files import remove_abandoned
 from lesion_dynamics.errors import ModelVersionError, OutputError, ScanError
 from lesion_dynamics.model_version import MANIFEST_FILE, ModelVersion, load_model_version
 from lesion_dynamics.preprocessing.step_cache import open_cache, trim
@@ -31,6 +32,7 @@ def run(settings: TrainSettings) -> ModelVersion:
     UserError : before anything heavy is loaded, for whatever a user can mend.
     """
     plan = plan_training(settings)
+    remove_abandoned(settings.runs)  # of trainings that were killed
     finished = _finished(plan, settings)
     if finished is not None:
         _LOG.info("%s is already trained from this data and these settings.", finished.label)

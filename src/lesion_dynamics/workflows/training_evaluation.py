@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from lesion_dynamics.cohort.cohort import Scan
+from lesion_dynamics.errors import OutputError
 from lesion_dynamics.imaging.reading import read_image
 from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.lesions.operating_point_choice import ValidationScan, choose_operating_point
@@ -29,6 +32,7 @@ from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY, Operat
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.training_plan import TrainingPlan
 
+_LOG = logging.getLogger(__name__)
 _PICTURES = "pictures"
 
 
@@ -57,16 +61,26 @@ def evaluate(
     tracked.log_json(record, "validation.json")
     tracked.log_json([asdict(candidate) for candidate in candidates], "operating_points.json")
     folder = plan.run_folder / _PICTURES
-    drawn = [
-        *draw_learning_curves(folder, history),
-        *draw_reliability(folder, record["reliability"]),
-    ]
     examples = _examples(scans, evaluated, record, point)
-    if examples:
-        drawn += draw_examples(folder, examples)
-    for path in drawn:
-        tracked.log_file(path, _PICTURES)
+    log_pictures(
+        tracked,
+        lambda: draw_learning_curves(folder, history),
+        lambda: draw_reliability(folder, record["reliability"]),
+        lambda: draw_examples(folder, examples) if examples else (),
+    )
     return point, record
+
+
+def log_pictures(tracked: SpooledRun, *drawings: Callable[[], tuple[Path, ...]]) -> None:
+    """Draw and record; a picture that cannot be written is no reason to lose a training."""
+    for draw in drawings:
+        try:
+            drawn = draw()
+        except OutputError as error:
+            _LOG.warning("a picture is left out: %s", error)
+            continue
+        for path in drawn:
+            tracked.log_file(path, _PICTURES)
 
 
 def _metrics(record: Mapping[str, Any]) -> dict[str, float]:

@@ -211,7 +211,7 @@ def _training_key(
             "fold": True,
             "initial_model_version": True,
             "cohort": {"root", "reference_masks", "truth"},
-            "trainer": {"workers"},
+            "trainer": {"workers", "wait_for_disk_seconds"},
             "synthesis": {"shapes", "left_out"} if settings.synthesis.share else True,
         },
     )

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from lesion_dynamics.atomic_files import hash_of_file, write_json, write_text
+from lesion_dynamics.errors import OutputError
 from lesion_dynamics.model_version import (
     MANIFEST_FILE,
     MANIFEST_FORMAT,
@@ -81,7 +82,10 @@ def train_and_register(
         raise
     finally:
         tracked.close()
-        _remember(plan, tracked.spool_id, run_id=tracked.run_id, described=True)
+        try:
+            _remember_as_recorded(plan, tracked)
+        except OutputError as error:  # what was written at the start names the run as well
+            _LOG.warning("%s", error)
     if version.number == UNREGISTERED:
         _LOG.warning(
             "the model version lies in %s and can be used from there; it has no number yet",
@@ -141,7 +145,12 @@ def _describe(tracked: SpooledRun, plan: TrainingPlan, settings: TrainSettings) 
     tracked.log_json(
         {"training": plan.split.training, "validation": plan.split.validation}, "split.json"
     )
-    _remember(plan, tracked.spool_id, run_id=tracked.run_id, described=True)
+    _remember_as_recorded(plan, tracked)
+
+
+def _remember_as_recorded(plan: TrainingPlan, tracked: SpooledRun) -> None:
+    described = not tracked.holds_back  # a description in memory may be lost: it is made again
+    _remember(plan, tracked.spool_id, run_id=tracked.run_id, described=described)
 
 
 def _remember(plan: TrainingPlan, spool_id: str, *, run_id: str | None, described: bool) -> None:
@@ -247,6 +256,8 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
             "label": plan.initial.label,
             "weights_sha256": plan.initial.manifest.weights_sha256,
             "training_key": plan.initial.manifest.training.get("key"),
+            # What it was itself started from, and so on: the chain is told whole.
+            "initial_model_version": plan.initial.manifest.training.get("initial_model_version"),
         },
         **_lineage(plan, settings),
     }

@@ -8,11 +8,12 @@ line that a killed process left half-written is no entry.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,7 +43,8 @@ class Journal:
     def open(self, header: Mapping[str, Any]) -> None:
         """Begin, or go on as this process; half a line at the end is cut off."""
         write_json(self.folder / HEADER_FILE, {**header, "owner": Owner.here().as_json()})
-        self._path.touch()
+        with translated_disk_errors(self._path):
+            self._path.touch()
         whole = self.size()
         if whole != self._path.stat().st_size:
             os.truncate(self._path, whole)
@@ -65,27 +67,46 @@ class Journal:
 
         Raises
         ------
-        OutputError : the disk is full.
+        DiskFullError : the disk is full; the journal is as it was.
         """
-        line = json.dumps({"kind": kind, **content}, allow_nan=False) + "\n"
-        with translated_disk_errors(self._path), self._path.open("ab") as file:
-            file.write(line.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-            return file.tell()
+        line = (json.dumps({"kind": kind, **content}, allow_nan=False) + "\n").encode("utf-8")
+        with translated_disk_errors(self._path), self._path.open("ab", buffering=0) as file:
+            begin = file.tell()
+            try:
+                if file.write(line) != len(line):  # what fits is written before the disk is full
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except BaseException:
+                # The next entry must not be written behind half of this one.
+                file.truncate(begin)
+                raise
+            return begin + len(line)
 
     def keep(self, path: Path) -> str:
-        """Copy a file, or the files of a folder, in; the name below ``files/`` for an entry."""
+        """Copy a file, or the files of a folder, in; the name below ``files/`` for an entry.
+
+        Raises
+        ------
+        DiskFullError : the disk is full; nothing of it is kept.
+        """
+        return self._put(path.name, _copy_files if path.is_dir() else shutil.copyfile, path)
+
+    def keep_text(self, name: str, text: str) -> str:
+        """As `keep`, for a file ``name`` that holds ``text``."""
+        return self._put(name, lambda _, target: target.write_text(text, encoding="utf-8"), None)
+
+    def _put(self, name: str, copy: Callable[[Any, Path], object], source: Path | None) -> str:
         place = self.folder / _FILES
         with translated_disk_errors(place):
             place.mkdir(parents=True, exist_ok=True)
             number = 1 + max((int(one.name) for one in place.iterdir()), default=0)
-            target = place / str(number) / path.name
-            target.parent.mkdir()
-            if path.is_dir():
-                shutil.copytree(path, target)
-            else:
-                shutil.copyfile(path, target)
+            target = place / str(number) / name
+            try:
+                target.parent.mkdir()
+                copy(source, target)
+            except BaseException:
+                shutil.rmtree(target.parent, ignore_errors=True)
+                raise
         return str(target.relative_to(place))
 
     def kept(self, name: str) -> Path:
@@ -142,9 +163,19 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _copy_files(folder: Path, target: Path) -> None:
+    """The files of a folder; shutil.copytree would hide why it failed."""
+    target.mkdir()
+    for one in sorted(folder.iterdir()):
+        if one.is_file():
+            shutil.copyfile(one, target / one.name)
+
+
 def lock_for_delivery(journal: Journal) -> IO[str] | None:
     """The right to deliver this journal, until the file is closed; None if another has it."""
-    lock = (journal.folder / "delivering.lock").open("w")
+    path = journal.folder / "delivering.lock"
+    with translated_disk_errors(path):
+        lock = path.open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

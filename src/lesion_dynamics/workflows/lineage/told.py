@@ -95,10 +95,18 @@ def _training(step: Step) -> tuple[str, list[str]]:
     return f"trained on cohort {step.get('cohort', _UNKNOWN)}", [
         f"key {_short(step.get('key'))}, configuration {_short(step['configuration_sha256'])}",
         *_where(step),
-        f"started from {initial['label']}, weights {_short(initial['weights_sha256'])}"
-        if isinstance(initial, Mapping)
-        else "",
+        *_started_from(initial),
     ]
+
+
+def _started_from(initial: Any) -> list[str]:
+    """The version whose weights a training started from, the one before that, and so on."""
+    if not isinstance(initial, Mapping):
+        return []
+    own = f"started from {initial['label']}, weights {_short(initial['weights_sha256'])}"
+    if initial.get("training_key"):
+        own += f", training {_short(initial['training_key'])}"
+    return [own, *_started_from(initial.get("initial_model_version"))]
 
 
 def _made(step: Step) -> list[str]:
