@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -12,11 +14,12 @@ from tests.conftest import Workplace, composed
 from lesion_dynamics.errors import CohortError
 from lesion_dynamics.model_version import ModelVersion, load_manifest
 from lesion_dynamics.records.shipped import SHIPPED_FOLDER
-from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.inference import ExecutorSettings, InferSettings
 from lesion_dynamics.settings.strict import validated
-from lesion_dynamics.workflows import inference
+from lesion_dynamics.workflows import inference, inference_scans
 from lesion_dynamics.workflows.objects.mirror import Mirror
 from lesion_dynamics.workflows.objects.streamed_cohort import StreamedCohort, is_streamed
+from lesion_dynamics.workflows.processes import Done
 
 HEADER = "participant_id session_id diagnosis days_from_baseline FLAIR T1w skull_stripped"
 ROWS = (
@@ -78,7 +81,7 @@ def test_each_part_holds_the_manifest_and_the_files_of_its_rows(
     ids=["sequences exchanged", "another day", "prepared otherwise"],
 )
 def test_a_row_that_changed_changes_the_key_of_its_participant_alone(
-    memory: fsspec.AbstractFileSystem, tmp_path: Path, changed, whose: str
+    memory: fsspec.AbstractFileSystem, tmp_path: Path, changed: Callable[[str], str], whose: str
 ) -> None:
     manifest = load_manifest(SHIPPED_FOLDER)
     version = ModelVersion(manifest.name, 1, manifest, SHIPPED_FOLDER / "weights.safetensors")
@@ -100,12 +103,28 @@ def test_a_file_outside_of_the_store_is_refused_with_its_row(
         StreamedCohort.opened(settings_of(tmp_path))
 
 
+def in_this_process(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    *,
+    initializer: Callable[..., None],
+    arguments: tuple[Any, ...],
+    executor: ExecutorSettings,
+    description: str,
+) -> Iterator[Done[Any, Any]]:
+    """In place of `spread`: no process has to load torch."""
+    initializer(*arguments)
+    for item in items:
+        yield Done(item, function(item), None)
+
+
 def test_an_inference_from_the_store_is_that_of_a_folder_and_then_needs_no_image(
     trained: tuple[Workplace, ModelVersion],
     memory: fsspec.AbstractFileSystem,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(inference_scans, "spread", in_this_process)
     shutil.copytree(trained[0].folder / "models", tmp_path / "models")
     anat, data = trained[0].data / "study/sub-ms01/ses-01/anat", tmp_path / "data"
     data.mkdir()
