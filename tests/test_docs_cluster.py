@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from tests.conftest import ROOT, composed
+from tests.docs.documents import OF_THE_JOB
 
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.strict import validated
@@ -16,7 +17,8 @@ from lesion_dynamics.workflows.objects.mirror import is_remote, url_of
 
 TEXT = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
 PAGE = TEXT.replace("\\\n", " ")
-OF_THE_JOB = {"$SLURM_ARRAY_TASK_ID": "3", "$parts": "16", "$SLURM_CPUS_PER_TASK": "16"}
+for name, value in OF_THE_JOB.items():
+    PAGE = PAGE.replace(name, value)
 COMMANDS = [
     shlex.split(found) for found in re.findall(r"python infer\.py (.*=.*)$", PAGE, re.MULTILINE)
 ]
@@ -24,8 +26,6 @@ COMMANDS = [
 
 @pytest.mark.parametrize("overrides", COMMANDS, ids=" ".join)
 def test_the_commands_of_the_page_validate(overrides: list[str]) -> None:
-    for name, value in OF_THE_JOB.items():
-        overrides = [override.replace(name, value) for override in overrides]
     settings = validated(InferSettings, composed("infer", *overrides))
     if settings.part is not None:
         assert (settings.part_numbers, settings.executor.processes) == ((3, 16), 16)
