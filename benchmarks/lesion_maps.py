@@ -42,15 +42,14 @@ from lesion_dynamics.workflows.lesions_in_time import lesion_maps, tracking
 from lesion_dynamics.workflows.lesions_in_time.tracking_grid import TrackingGrid, on_grid
 
 
-def lay_out(data: Path, folder: Path) -> int:
-    """Write the derivatives; the number of scans."""
+def lay_out(data: Path, folder: Path) -> None:
+    """Write the derivatives."""
     settings = PhantomSettings.model_validate(
         json.loads((data / "phantom.json").read_text())["settings"]
     )
     maps = region_maps()
     shape = maps.brain.shape
     grid = TrackingGrid((shape[0], shape[1], shape[2]), maps.affine, copied=False)
-    scans = 0
     for course in simulate_study(settings):
         name = course.participant_id
         anatomy = draw_anatomy(stream(settings.seed, "study", name, "anatomy"), load_template())
@@ -73,10 +72,8 @@ def lay_out(data: Path, folder: Path) -> int:
                 path.with_name(path.name.replace(".nii.gz", ".json")),
                 {"ParticipantSpaceFromMNI": from_mni.tolist(), "Deformable": False},
             )
-            scans += 1
     table = read_measurements(data / truth.MEASUREMENTS).assign(model_version="true-masks/1")
     write_measurements(folder / "lesion_measurements.tsv", pd.DataFrame(table))
-    return scans
 
 
 def main() -> None:
@@ -91,7 +88,8 @@ def main() -> None:
     cohort = CohortSettings(name="study", layout="bids", root=given.data / "study")
     result: dict[str, float] = {}
     if not (given.folder / "lesion_measurements.tsv").is_file():
-        result["scans"] = lay_out(given.data, given.folder)
+        lay_out(given.data, given.folder)
+    result["scans"] = len(read_measurements(given.folder / "lesion_measurements.tsv"))
     begun = time.perf_counter()
     tracking.run(
         TrackSettings(

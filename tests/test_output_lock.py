@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lesion_dynamics import output_lock
+from lesion_dynamics.atomic_files import partial_prefix
 from lesion_dynamics.errors import OutputError
 from lesion_dynamics.output_lock import sole_writer
 
@@ -49,6 +50,29 @@ def test_a_second_writer_is_told_who_is_at_work_and_a_killed_one_is_taken_over(
         assert json.loads((tmp_path / ".lock").read_text())["process"] == os.getpid()
         assert [p.name for p in tmp_path.iterdir()] == [".lock"]  # its half file is gone
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_half_a_file_of_a_worker_that_died_meanwhile_is_gone_at_the_end(
+    tmp_path: Path, fails: bool
+) -> None:
+    worker = subprocess.Popen([sys.executable, "-c", ""])
+    worker.wait()
+    anat = tmp_path / "sub-a/anat"
+    anat.mkdir(parents=True)
+    own = partial_prefix()
+    died = own.replace(f"-{os.getpid()}-", f"-{worker.pid}-")
+    assert died != own
+    try:
+        with sole_writer(tmp_path):
+            for name in (f"{died}mask", f"{own}mask", "mask"):
+                (anat / name).write_bytes(b"half")
+            if fails:
+                raise OutputError("no", where=anat, remedy="no")
+    except OutputError:
+        assert fails
+    # What a process that runs is writing is not ours to remove.
+    assert sorted(path.name for path in anat.iterdir()) == sorted([f"{own}mask", "mask"])
 
 
 def test_a_lock_file_removed_between_opening_and_locking_is_not_taken_for_the_lock(

@@ -28,7 +28,7 @@ _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` while the block runs; at its start, remove what killed processes left.
+    """Hold ``folder`` while the block runs; before and after, remove what killed processes left.
 
     On a filesystem without locks a warning is given and the block runs all the same.
 
@@ -44,6 +44,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
         remove_abandoned(folder)
         yield
     finally:
+        with suppress(OSError):
+            remove_abandoned(folder)  # of workers that died while the others went on
         if descriptor is not None:
             # While it is still held: whoever opened it meanwhile sees that it is another file.
             with suppress(OSError):

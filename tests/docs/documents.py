@@ -20,6 +20,8 @@ ELSEWHERE = (
     "rsync", "mc", "aws", "createdb", "psql",
 )  # fmt: skip
 """Programs of others, and of the shell: not ours to check."""
+OF_THE_JOB = {"$SLURM_ARRAY_TASK_ID": "3", "$SLURM_CPUS_PER_TASK": "16", "$parts": "16"}
+"""What a scheduler puts in place of these in a script, as an example."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,18 @@ def blocks(page: Path, *languages: str) -> list[str]:
 def commands() -> list[Command]:
     """Every command of every page.
 
-    In a block that is said to be shell every line is one; in a block without a language those
-    that start with a program of ours.
+    In a block that is said to be shell every line is one; in a script (``#!``) and in a block
+    without a language those that start with a program of ours.
     """
     found = []
     for page in PAGES:
-        lines = [(line, True) for body in blocks(page, *_SHELL) for line in _lines(body)]
-        lines += [(line, False) for body in blocks(page, "") for line in _lines(body)]
-        for line, shell in lines:
-            words = tuple(shlex.split(line, comments=True)) if shell or _ours(line) else ()
+        shell = blocks(page, *_SHELL)
+        scripts = [_of_a_job(body) for body in shell if body.startswith("#!")]
+        plain = [body for body in shell if not body.startswith("#!")]
+        lines = [(line, True) for body in plain for line in _lines(body)]
+        lines += [(line, False) for body in blocks(page, "") + scripts for line in _lines(body)]
+        for line, sure in lines:
+            words = tuple(shlex.split(line, comments=True)) if sure or _ours(line) else ()
             if words:
                 found.append(Command(page.name, _without_assignments(words)))
     return found
@@ -72,7 +77,13 @@ def _lines(body: str) -> list[str]:
 
 
 def _ours(line: str) -> bool:
-    return line.split()[0] in OURS
+    return line.split()[0] in OURS and not line.startswith("python -c")
+
+
+def _of_a_job(script: str) -> str:
+    for name, value in OF_THE_JOB.items():
+        script = script.replace(name, value)
+    return script
 
 
 def _without_assignments(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from tests.conftest import Workplace
 
-from lesion_dynamics.errors import OutputError, ScanError
+from lesion_dynamics.errors import ConfigurationError, OutputError, ScanError
 from lesion_dynamics.imaging.reading import read_image, read_mask, read_probability
 from lesion_dynamics.lesions.alternatives import other_operating_points
 from lesion_dynamics.lesions.measurement import measure
@@ -255,3 +255,25 @@ def test_two_processes_give_the_bytes_of_one(
     settings: InferSettings = place.inference(f"output={tmp_path}", "executor.processes=2")
     again = inference.run(settings)
     assert files(again.folder) == files(result.folder)
+
+
+def test_parts_hold_their_own_participants_and_together_every_row(
+    place: Workplace, result: inference.InferenceResult, tmp_path: Path
+) -> None:
+    people = sorted(path.name for path in result.folder.glob("sub-*"))
+    tables = []
+    for number, who in enumerate(people, start=1):
+        folder = tmp_path / f"study-part-{number}-of-2/lesion-segmenter-v1"
+        shutil.copytree(result.folder / who, folder / who)
+        part = inference.run(place.inference(f"part={number}/2", f"output={tmp_path}"))
+        assert (part.folder, part.done, part.kept) == (folder, 0, 2)
+        tables.append(read_measurements(part.measurements))
+        assert set(tables[-1]["participant_id"]) == {who}
+    together = pd.concat(tables, ignore_index=True)
+    pd.testing.assert_frame_equal(together, read_measurements(result.measurements))
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "1/0", "-1/2", "a/b"])
+def test_a_part_that_there_is_not_is_refused(place: Workplace, part: str) -> None:
+    with pytest.raises(ConfigurationError, match="part"):
+        place.inference(f"part='{part}'")

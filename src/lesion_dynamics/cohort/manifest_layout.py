@@ -15,7 +15,7 @@ from lesion_dynamics.errors import CohortError
 from lesion_dynamics.settings.cohort import CohortSettings, Prepared
 
 _CORRECT = "Correct the row, or take it out."
-_ATTACKS = ("attacks.tsv", "attacks.csv")
+ATTACKS = ("attacks.tsv", "attacks.csv")
 
 
 def read_tables(settings: CohortSettings) -> CohortTables:
@@ -112,10 +112,10 @@ def _agreed(rows: Sequence[ManifestRow], column: str) -> str:
 
 
 def _attacks_file(folder: Path) -> Path | None:
-    found = [folder / name for name in _ATTACKS if os.path.lexists(folder / name)]
+    found = [folder / name for name in ATTACKS if os.path.lexists(folder / name)]
     if len(found) > 1:
         raise CohortError(
-            f"there are two tables of attacks, {' and '.join(_ATTACKS)}",
+            f"there are two tables of attacks, {' and '.join(ATTACKS)}",
             where=folder,
             remedy="Keep one of them.",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from lesion_dynamics.cohort.gradient_coefficients import (
     require_coefficient_files,
     with_gradient_coefficients,
 )
+from lesion_dynamics.cohort.parts import tables_of_part
 from lesion_dynamics.cohort.scan_check import (
     exclusion_of,
     remarks_of,
@@ -62,6 +63,7 @@ def read_cohort(
     required_sequences: tuple[str, ...] = ("FLAIR",),
     optional_sequences: tuple[str, ...] = ("T1w",),
     masks_needed: bool = True,
+    part: tuple[int, int] | None = None,
 ) -> Cohort:
     """Tables, and every scan whose files are there and fit together by their headers.
 
@@ -74,6 +76,8 @@ def read_cohort(
     ----------
     masks_needed : whether a scan with a reference mask that cannot be used is left out. If not,
         it stays without its mask, which stands in ``unused_masks`` with the reason.
+    part : which part of the participants, and of how many (`cohort.parts`); no header of the
+        others is read. None: all.
 
     Returns
     -------
@@ -81,17 +85,20 @@ def read_cohort(
 
     Raises
     ------
-    CohortError : as :func:`read_tables`; images without diagnosis or days; no usable scan.
+    CohortError : as :func:`read_tables`; images without diagnosis or days; no usable scan;
+        fewer participants than parts.
     """
     cohort_tables = read_tables(settings)
+    own_tables = tables_of_part(cohort_tables, part, where=settings.root)
     scans, exclusions, unused_masks = usable_scans(
         settings,
         cohort_tables,
         required_sequences=required_sequences,
         optional_sequences=optional_sequences,
         masks_needed=masks_needed,
+        only=None if part is None else frozenset(own_tables.participants["participant_id"]),
     )
-    cohort = assembled(settings, cohort_tables, scans, exclusions)
+    cohort = assembled(settings, own_tables, scans, exclusions)
     return replace(cohort, unused_masks=tuple(unused_masks))
 
 
@@ -102,14 +109,21 @@ def usable_scans(
     required_sequences: tuple[str, ...],
     optional_sequences: tuple[str, ...],
     masks_needed: bool,
+    only: Collection[str] | None = None,
 ) -> tuple[list[Scan], list[Exclusion], list[Exclusion]]:
-    """Scans, exclusions and unused masks, as :func:`read_cohort`; there may be none at all."""
+    """Scans, exclusions and unused masks, as :func:`read_cohort`; there may be none at all.
+
+    only : participants of whom they are wanted; None: all.
+    """
     found, exclusions = find_scans(
         settings,
         cohort_tables,
         required_sequences=required_sequences,
         optional_sequences=optional_sequences,
     )
+    if only is not None:
+        found = [scan for scan in found if scan.participant_id in only]
+        exclusions = [one for one in exclusions if one.participant_id in only]
     scans: list[Scan] = []
     unused_masks: list[Exclusion] = []
     for scan in found:

@@ -53,7 +53,9 @@ class InferSettings(Strict):
         every scan by itself.
     mni : ``affine`` or ``deformable`` also writes each lesion mask in MNI152 space, with the
         transforms; ``none`` does not. Volumes are native in any case.
-    output : receives ``<cohort>/<name>-v<number>/``.
+    part : ``k/n``, of the participants in the order of their ids every n-th from the k-th, as one
+        of n jobs that share nothing; None: all.
+    output : receives ``<cohort>/<name>-v<number>/``, of a part ``<cohort>-part-k-of-n/...``.
     """
 
     cohort: CohortSettings
@@ -66,6 +68,7 @@ class InferSettings(Strict):
     mni: Literal["none", "affine", "deformable"] = "none"
     cache: CacheSettings
     quality: QualitySettings
+    part: str | None = Field(default=None, pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")
     output: Path
 
     @model_validator(mode="after")
@@ -73,3 +76,24 @@ class InferSettings(Strict):
         if self.longitudinal != "none" and self.cohort.session_alignment == "none":
             raise ValueError("longitudinal=shared needs cohort.session_alignment=rigid")
         return self
+
+    @model_validator(mode="after")
+    def _part_is_one_of_its_number(self) -> InferSettings:
+        if self.part_numbers is not None and self.part_numbers[0] > self.part_numbers[1]:
+            raise ValueError(f"part={self.part}: parts are counted from 1/n to n/n")
+        return self
+
+    @property
+    def part_numbers(self) -> tuple[int, int] | None:
+        """Which part, and of how many."""
+        if self.part is None:
+            return None
+        number, parts = self.part.split("/")
+        return int(number), int(parts)
+
+    @property
+    def cohort_folder(self) -> str:
+        """Name of the folder below ``output``; every part has its own."""
+        named = self.part_numbers
+        own = "" if named is None else f"-part-{named[0]}-of-{named[1]}"
+        return f"{self.cohort.name}{own}"

@@ -82,6 +82,7 @@ def run(settings: InferSettings) -> InferenceResult:
         required_sequences=segmenter.required_sequences,
         optional_sequences=segmenter.optional_sequences,
         masks_needed=False,
+        part=settings.part_numbers,
     )
     require_usable_coefficients(cohort)
     with _output(version, settings) as (folder, mirror):
@@ -109,7 +110,7 @@ def _run_streamed(version: ModelVersion, settings: InferSettings) -> InferenceRe
 @contextmanager
 def _output(version: ModelVersion, settings: InferSettings) -> Iterator[tuple[Path, Mirror | None]]:
     """The folder on this computer that is written into, alone, and its mirror in a store."""
-    folder, mirror = output_folder(settings, settings.cohort.name, version.folder_name)
+    folder, mirror = output_folder(settings, settings.cohort_folder, version.folder_name)
     refuse_outside_folder(folder)
     require_writable_folder(folder)
     with sole_writer(folder):

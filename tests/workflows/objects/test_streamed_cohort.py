@@ -73,6 +73,18 @@ def test_more_room_makes_larger_parts(memory: fsspec.AbstractFileSystem, tmp_pat
     assert [part for part, _ in source.parts(())] == []
 
 
+def test_a_part_has_its_own_participants_alone(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    lay_out(memory)
+    manifest = load_manifest(SHIPPED_FOLDER)
+    version = ModelVersion(manifest.name, 1, manifest, SHIPPED_FOLDER / "weights.safetensors")
+    whole = StreamedCohort.opened(settings_of(tmp_path)).keys(version)
+    source = StreamedCohort.opened(settings_of(tmp_path, "part=1/2"))
+    assert list(source.tables.participants["participant_id"]) == ["sub-a", "sub-c"]
+    assert source.keys(version) == {who: whole[who] for who in ("sub-a", "sub-c")}
+
+
 def test_a_place_without_objects_is_no_cohort(
     memory: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:

@@ -1,9 +1,9 @@
 """An inference whose cohort or output lies in an object store.
 
-A BIDS cohort is streamed (`streamed`): what a part needs comes when it is its turn. A cohort of
-another layout is copied to this computer before the work (only what changed). The output of earlier
-runs is fetched, so that a run goes on where another computer stopped. Each scan's files are put
-into the store when it is done, its sidecar last; the tables at the end.
+A BIDS cohort or a manifest is streamed (`streamed_cohort`): what a part needs comes when it is its
+turn. A cohort of another layout is copied to this computer before the work (only what changed). The
+output of earlier runs is fetched, so that a run goes on where another computer stopped. Each scan's
+files are put into the store when it is done, its sidecar last; the tables at the end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A BIDS cohort in an object store: its tables here, its scans fetched in parts."""
+"""A cohort in an object store: its tables here, its scans fetched in parts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file
-from lesion_dynamics.cohort.bids_layout import refuse_unknown_folders
 from lesion_dynamics.cohort.cohort import CohortTables
+from lesion_dynamics.cohort.parts import tables_of_part
 from lesion_dynamics.cohort.reading import read_tables
 from lesion_dynamics.errors import CohortError
 from lesion_dynamics.model_version import ModelVersion
@@ -19,18 +19,16 @@ from lesion_dynamics.records.derivatives import scan_key
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.workflows.inference_quality import QUALITY_SOURCE
-from lesion_dynamics.workflows.objects.mirror import Mirror, StoredObject, is_remote, url_of
-from lesion_dynamics.workflows.objects.staging import NOT_INPUTS, place_of
+from lesion_dynamics.workflows.objects.mirror import Mirror, is_remote, url_of
+from lesion_dynamics.workflows.objects.staging import place_of
+from lesion_dynamics.workflows.objects.streamed_layouts import STREAMED, Objects
 
 _SOURCE = ("cohort", "workflows/objects")
-_IMAGES = (".nii", ".nii.gz")
-Objects = Mapping[str, StoredObject]
-"""By name below the cohort's place in the store."""
 
 
 def is_streamed(settings: InferSettings) -> bool:
     """Whether the cohort lies in a store and in a layout whose participants are known by name."""
-    return is_remote(settings.cohort.root) and settings.cohort.layout == "bids"
+    return is_remote(settings.cohort.root) and settings.cohort.layout in STREAMED
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,14 @@ class StreamedCohort:
     """A cohort whose tables are here and whose scans are not.
 
     settings : with the folder of the tables as root. objects : of each participant.
+    in_every_part : tables without which no scan is found.
     """
 
     url: str
     settings: InferSettings
     tables: CohortTables
     objects: Mapping[str, Objects]
+    in_every_part: Objects
 
     @classmethod
     def opened(cls, settings: InferSettings) -> StreamedCohort:
@@ -65,18 +65,24 @@ class StreamedCohort:
                 remedy="Set cohort.root to the folder that holds the cohort.",
             )
         place.mkdir(parents=True, exist_ok=True)
-        _lay_out_folders(place, there)
-        mirror.hold({name: one.mark for name, one in there.items() if _is_table(name)})
         cohort = settings.cohort.model_copy(update={"root": place})
+        layout = STREAMED[cohort.layout]
+        layout.prepare(cohort, there)
+        mirror.hold({n: one.mark for n, one in there.items() if layout.is_table(n, cohort)})
         tables = read_tables(cohort)
-        refuse_unknown_folders(place, tables)
+        layout.refuse_unknown(cohort, tables)
         return cls(
-            url, settings.model_copy(update={"cohort": cohort}), tables, by_participant(there)
+            url,
+            settings.model_copy(update={"cohort": cohort}),
+            tables_of_part(tables, settings.part_numbers, where=url),
+            layout.by_participant(cohort, there),
+            {n: one for n, one in there.items() if layout.is_in_every_part(n, cohort)},
         )
 
     def fetch(self, part: Sequence[str], folder: Path) -> Path:
         """The scans of some participants, laid out in ``folder``."""
-        wanted = {n: one.mark for who in part for n, one in self.objects.get(who, {}).items()}
+        own = [self.in_every_part, *(self.objects.get(who, {}) for who in part)]
+        wanted = {name: one.mark for objects in own for name, one in objects.items()}
         folder.mkdir(parents=True, exist_ok=True)
         Mirror(self.url, folder).hold(wanted)
         return folder
@@ -98,6 +104,7 @@ class StreamedCohort:
                 "mni": self.settings.mni,
             }
         )
+        elsewhere = STREAMED[cohort.layout].said_elsewhere(cohort)
         rows: dict[str, list[str]] = defaultdict(list)
         for table in (self.tables.participants, self.tables.sessions):
             names = list(table.columns)
@@ -109,6 +116,7 @@ class StreamedCohort:
                 {
                     "shared": shared,
                     "tables": own,
+                    "elsewhere": elsewhere.get(who),
                     "objects": {n: o.mark for n, o in self.objects.get(who, {}).items()},
                 }
             )
@@ -146,35 +154,3 @@ def _cut(due: Sequence[str], objects: Mapping[str, Objects], *, limit: int) -> I
         held += size
     if part:
         yield part
-
-
-def _is_table(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return len(parts) <= 2 and parts[0] not in NOT_INPUTS and not name.endswith(_IMAGES)
-
-
-def by_participant(there: Objects) -> dict[str, Objects]:
-    """The objects that scans are found in, by participant: tables, and what lies in ``anat``."""
-    found: dict[str, dict[str, StoredObject]] = defaultdict(dict)
-    for name, one in sorted(there.items()):
-        parts = PurePosixPath(name).parts
-        if (
-            parts[0].startswith("sub-")
-            and len(parts) > 1
-            and (len(parts) < 4 or parts[2] == "anat")
-        ):
-            found[parts[0]][name] = one
-    return dict(found)
-
-
-def _lay_out_folders(place: Path, there: Objects) -> None:
-    """The folders of participants and sessions, empty, as the layout looks for them."""
-    wanted = set()
-    for name in there:
-        parts = PurePosixPath(name).parts[:-1]
-        wanted |= {parts[:n] for n in (1, 2) if len(parts) >= n and parts[0].startswith("sub-")}
-    for folder in sorted(place.glob("sub-*/*/")) + sorted(place.glob("sub-*/")):
-        if folder.is_dir() and folder.relative_to(place).parts not in wanted:
-            shutil.rmtree(folder)
-    for parts in sorted(wanted):
-        place.joinpath(*parts).mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""A BIDS cohort in an object store, worked on participant by participant as its scans come.
+"""A cohort in an object store, worked on participant by participant as its scans come.
 
 The tables are fetched first. Participants of whom everything is done are known by their ledger
 entry; the others go in parts: a part's scans are fetched while the former part is segmented, and
@@ -48,7 +48,7 @@ def segment_streamed(
     UserError : as `inference.run`.
     """
     settings = source.settings
-    ledger = Ledger(folder, settings, settings.cohort.name, version.folder_name)
+    ledger = Ledger(folder, settings, settings.cohort_folder, version.folder_name)
     outputs = StoredOutputs(folder, mirror)
     keys = source.keys(version)
     outcome = Outcome()
@@ -102,6 +102,7 @@ def _cohort_of(
         required_sequences=segmenter.required_sequences,
         optional_sequences=segmenter.optional_sequences,
         masks_needed=False,
+        only=frozenset(part),
     )
     return Cohort(
         name=settings.name,
