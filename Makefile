@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data study baseline test test-browser test-kill test-outage test-server test-data test-reproduce \
+.PHONY: help setup data study baseline test test-browser test-kill test-outage test-disk test-server test-data test-reproduce \
   test-release lint docs bench-statistics bench-check bench-preprocessing bench-training bench-inference bench-lesions \
   bench-longitudinal bench-cohort null-simulation phantom-coverage ui clean
 
@@ -93,6 +93,9 @@ test-kill: $(READY) ## kill trainings, inferences, workers and nodes; all must b
 test-outage: $(READY) ## kill the MLflow server 10 times during a training; its record must be whole, its time within 5%
 	$(BIN)/python benchmarks/kill_tracking_server.py --kills 10 --pairs 2 --results benchmarks/results/outage.json
 
+test-disk: $(READY) ## fill the disk under trainings and an inference (needs root: a small tmpfs); nothing may be lost
+	$(BIN)/python benchmarks/full_disk.py --results benchmarks/results/full_disk.json
+
 test-server: $(READY) ## the loop against PostgreSQL, an S3 store and MLflow on loopback; writers, endings and promotions at once
 	$(BIN)/python benchmarks/server_stack.py --results benchmarks/results/server_stack.json
 
@@ -123,7 +126,9 @@ phantom-coverage: $(READY) ## every estimate against its truth, coverage of its 
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/phantom_coverage.py --cohorts 300 --minutes 60
 
 ui: $(READY) ## open MLflow on the store of this folder
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/tracking/mlflow.db
+	@test -f tracking/mlflow.db || { echo "Nothing is recorded here yet: train first (make study, or python train.py)."; exit 2; }
+	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 \
+	  --backend-store-uri sqlite:///$(CURDIR)/tracking/mlflow.db
 
 clean: ## remove what was generated (not .venv, not runs, not tracking)
 	rm -rf data results derivatives models
