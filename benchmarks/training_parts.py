@@ -144,7 +144,7 @@ def our_step(module: LesionModule) -> Callable[[torch.Tensor, torch.Tensor], Non
 
     def step(channels: torch.Tensor, reference: torch.Tensor) -> None:
         with autocast(torch.device("cpu"), module.chosen_precision()):
-            levels = module.network.at_every_level(channels)
+            levels = module.network.at_every_level(module.laid_out(channels))
         optimiser.zero_grad()
         module.loss([one.float() for one in levels], reference).backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), largest)
