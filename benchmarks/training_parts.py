@@ -23,7 +23,6 @@ from lesion_dynamics.segmenter.datamodule import LesionDataModule
 from lesion_dynamics.segmenter.fit import fit
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset
-from lesion_dynamics.segmenter.precision import autocast
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
@@ -143,8 +142,7 @@ def our_step(module: LesionModule) -> Callable[[torch.Tensor, torch.Tensor], Non
     largest = module.settings.optimiser.gradient_clip_norm
 
     def step(channels: torch.Tensor, reference: torch.Tensor) -> None:
-        with autocast(torch.device("cpu"), module.chosen_precision()):
-            levels = module.network.at_every_level(module.laid_out(channels))
+        levels = module.levels(channels)
         optimiser.zero_grad()
         module.loss([one.float() for one in levels], reference).backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), largest)

@@ -70,9 +70,7 @@ class LesionModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:  # noqa: ARG002
         """Loss of one batch of patches."""
-        channels = self.laid_out(batch["channels"])
-        with autocast(self.device, self.chosen_precision()):
-            levels = self.network.at_every_level(channels)
+        levels = self.levels(batch["channels"])
         loss = self.loss([logits.float() for logits in levels], batch["reference"])
         self.log(
             "training_loss",
@@ -85,9 +83,11 @@ class LesionModule(pl.LightningModule):
         )
         return loss
 
-    def laid_out(self, channels: Tensor) -> Tensor:
-        """The batch as the network trains on it quickest: channels side by side where asked for,
-        and for the UNet in bf16 on a processor, see :mod:`lesion_dynamics.segmenter.quick_norm`.
+    def levels(self, channels: Tensor) -> list[Tensor]:
+        """Logits of every level that answers to a batch, (batch, 1, x, y, z), finest first.
+
+        The UNet trains in bf16 on a processor with the channels of a voxel side by side
+        (:mod:`lesion_dynamics.segmenter.quick_norm`).
         """
         quick = (
             isinstance(self.settings.segmenter.network, UNetSettings)
@@ -95,8 +95,9 @@ class LesionModule(pl.LightningModule):
             and self.chosen_precision() == "bf16"
         )
         if quick or self.settings.trainer.channels_last:
-            return channels.contiguous(memory_format=torch.channels_last_3d)
-        return channels
+            channels = channels.contiguous(memory_format=torch.channels_last_3d)
+        with autocast(self.device, self.chosen_precision()):
+            return self.network.at_every_level(channels)
 
     def loss(self, levels: list[Tensor], reference: Tensor) -> Tensor:
         """Loss of every level that answers, each (batch, 1, x, y, z) logits, finest first.
