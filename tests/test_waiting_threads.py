@@ -14,4 +14,3 @@ def test_threads_sleep_unless_the_user_said_otherwise(monkeypatch: pytest.Monkey
     monkeypatch.delenv(WAIT_POLICY)
     let_waiting_threads_sleep()
     assert os.environ[WAIT_POLICY] == "PASSIVE"
-
