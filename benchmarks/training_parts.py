@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
 from lesion_dynamics.segmenter.fit import fit
+from lesion_dynamics.segmenter.freed_memory import keep_freed_memory
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset
 from lesion_dynamics.settings.strict import validated
@@ -138,6 +139,7 @@ def torchio_rate(
 
 def our_step(module: LesionModule) -> Callable[[torch.Tensor, torch.Tensor], None]:
     """Our training step without Lightning around it."""
+    keep_freed_memory()  # as `fit` does
     optimiser = module.configure_optimizers()["optimizer"]
     largest = module.settings.optimiser.gradient_clip_norm
 
@@ -169,6 +171,7 @@ def step_seconds(*, plain: bool) -> Found:
 
 def patches(folder: Path, chosen: TrainSettings) -> PatchDataset:
     """Our patches, as a training makes them."""
+    keep_freed_memory()  # as `fit` does
     scans, _ = prepared(folder, SCANS, chosen)
     return PatchDataset(
         LabelledScans(scans, patch=chosen.patch, seed=chosen.seed),
