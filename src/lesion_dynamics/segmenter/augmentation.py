@@ -13,8 +13,9 @@ from lesion_dynamics.segmenter.patch_changes import (
     bias_field,
     control_points,
     gaussian_blur,
-    resample_about_centre,
     rotation_and_scaling,
+    sampled,
+    sampling_grid,
     spline_displacement,
     thick_slices,
 )
@@ -82,8 +83,9 @@ class PatchAugmentation:
             sampling = torch.linalg.inv(matrix)
         bent = self._displacement(unit.shape[-1], draw)
         if turned or bent is not None:
-            unit = resample_about_centre(unit, sampling, nearest=False, displacement=bent)
-            masks = resample_about_centre(masks, sampling, nearest=True, displacement=bent)
+            grid = sampling_grid(unit.shape, sampling, displacement=bent)
+            unit = sampled(unit, grid, nearest=False)
+            masks = sampled(masks, grid, nearest=True)
         return unit, masks
 
     def _displacement(self, size: int, draw: _Draws) -> Tensor | None:
