@@ -117,7 +117,8 @@ def torchio_rate(
 ) -> Found:
     """The plain loop with as many loading processes as there are cores.
 
-    fillings : of the queue that are timed, two volumes each.
+    fillings : of the queue that are timed, two volumes each; even, for whole epochs of four
+        volumes: their loading processes are an epoch ahead at most, and never beyond its end.
     """
     from plain_torchio_loop import batches, plain_step
 
@@ -267,7 +268,7 @@ PARTS: dict[str, Callable[[Path], Found]] = {
     "ours": our_rate,
     "plain": lambda f: torchio_rate(f, samples=8, fillings=4),
     "ours_every_transform": lambda f: our_rate(f, *EVERY_TRANSFORM),
-    "plain_every_transform": lambda f: torchio_rate(f, *EVERY_TRANSFORM, samples=8, fillings=1),
+    "plain_every_transform": lambda f: torchio_rate(f, *EVERY_TRANSFORM, samples=8, fillings=2),
     "loader": part_loader,
     "step": lambda _: step_seconds(plain=False),
     "plain_step": lambda _: step_seconds(plain=True),

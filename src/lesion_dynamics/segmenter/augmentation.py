@@ -52,8 +52,8 @@ class PatchAugmentation:
         Returns both, same shapes, reference float32.
         """
         draw = _Draws(generator)
-        present = [bool((channel != MISSING_SEQUENCE_Z).any()) for channel in channels]
-        unit = (channels[present] - BACKGROUND_Z) / _RANGE_Z
+        present = [_is_there(channel) for channel in channels]
+        unit = channels[present].sub_(BACKGROUND_Z).div_(_RANGE_Z)  # a copy: indexed by a list
         masks = torch.cat([reference, (channels[:1] > BACKGROUND_Z).to(torch.float32)])
         unit, masks = self._moved(unit, masks, draw)
         unit = self._contrast(unit, draw)
@@ -135,6 +135,13 @@ class PatchAugmentation:
                 channel.mul_(1.0 + contrast * self._settings.intensity_scaling)
                 channel.add_(level * self._settings.intensity_shift)
         return z
+
+
+def _is_there(channel: Tensor) -> bool:
+    """Whether a sequence is there; its first plane nearly always says so."""
+    return bool(
+        (channel[0] != MISSING_SEQUENCE_Z).any() or (channel[1:] != MISSING_SEQUENCE_Z).any()
+    )
 
 
 class _Draws:

@@ -52,7 +52,8 @@ def sampling_grid(
     grid = affine_grid(theta, [1, 1, *shape[1:]], align_corners=True)
     if displacement is not None:
         in_half_patches = 2.0 / (shape[-1] - 1)
-        grid += displacement.flip(0).permute(1, 2, 3, 0) * in_half_patches
+        for axis, along in enumerate(displacement):
+            grid[0, ..., 2 - axis] += along * in_half_patches
     return grid
 
 
