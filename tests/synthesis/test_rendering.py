@@ -10,10 +10,11 @@ from lesion_dynamics.preprocessing.intensity import centre_and_scale, normalise_
 from lesion_dynamics.settings.preprocessing import IntensitySettings
 from lesion_dynamics.synthesis.fields import Draws, blur
 from lesion_dynamics.synthesis.head_store import StoredHead
+from lesion_dynamics.synthesis.lesions_over import lesion_box, lesions_added
 from lesion_dynamics.synthesis.limits import GRID
 from lesion_dynamics.synthesis.look import Look, SequenceLook, draw_look
 from lesion_dynamics.synthesis.patch_drawing import visible_lesions, whole_brain_intensities
-from lesion_dynamics.synthesis.rendering import render
+from lesion_dynamics.synthesis.rendering import render, resolved
 from lesion_dynamics.synthesis.tissues import Tissues
 
 
@@ -138,3 +139,26 @@ def test_the_contrast_of_lesions_is_what_is_missing_without_them(tissues: Tissue
         difference = found.images["FLAIR"] - without.images["FLAIR"]
         assert float(difference.abs().max()) > 0.2
         torch.testing.assert_close(contrast, difference, atol=2e-5, rtol=0)
+
+
+def test_outside_their_box_lesions_add_nothing(stored: StoredHead) -> None:
+    """With the widest edge: what is added in the whole region is what is added in the box."""
+    tissues = stored.tissues(np.maximum(stored.lesion_centres[0].numpy() - 20, 0).tolist(), 40)
+    look = replace(draw_look(Draws(1)).flair, edge_voxels=1.2, halo=0.3)
+    uneven = Draws(2).coarse_field(tissues.shape, scale=3.0)
+    healthy = np.ones(tissues.shape, np.float32)
+    box = lesion_box(tissues)
+    assert box is not None
+    whole = (slice(0, 40), slice(0, 40), slice(0, 40))
+    parts = [healthy.copy(), healthy.copy()]
+    for part, where in zip(parts, (box, whole), strict=True):
+        lesions_added(part, tissues, uneven, where, look)
+    assert float(np.abs(parts[1] - 1).max()) > 0.1
+    np.testing.assert_allclose(parts[0], parts[1], atol=1e-6)
+
+
+def test_slices_end_between_the_pieces_of_a_mosaic() -> None:
+    look = replace(plain(draw_look(Draws(1)).flair), slice_voxels=3.0, slice_axis=2)
+    two = torch.cat([torch.zeros(3, 3, 8), torch.ones(3, 3, 8)], dim=2)
+    torch.testing.assert_close(resolved(two, look, pieces=2), two)
+    assert not torch.allclose(resolved(two, look, pieces=1), two, atol=0.1)

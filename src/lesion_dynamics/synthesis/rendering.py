@@ -61,7 +61,7 @@ def render(tissues: Tissues, look: Look, draws: Draws) -> Rendered:
         lesions_added(signals[1], tissues, textures[_WHITE], box, look.t1w)
         box, contrast = _resolved_alone(added, box, tissues, look.flair)
     images = {
-        name: _scanned(_resolved(torch.from_numpy(signal), one, tissues.pieces), one, draws)
+        name: _scanned(resolved(torch.from_numpy(signal), one, tissues.pieces), one, draws)
         for name, signal, one in zip(("FLAIR", "T1w"), signals, (look.flair, look.t1w), strict=True)
     }
     return Rendered(images, lesion_contrast=contrast, box=box)
@@ -93,7 +93,7 @@ def _resolved_alone(
     wide = torch.zeros([one.stop - one.start for one in ranges])
     inner = [slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, ranges, strict=True)]
     wide[tuple(inner)] = added
-    return (ranges[0], ranges[1], ranges[2]), _resolved(wide, look, tissues.pieces)
+    return (ranges[0], ranges[1], ranges[2]), resolved(wide, look, tissues.pieces)
 
 
 def _levels(look: SequenceLook) -> Volume:
@@ -106,7 +106,7 @@ def _levels(look: SequenceLook) -> Volume:
     return np.array(levels, dtype=np.float32)
 
 
-def _resolved(signal: Tensor, look: SequenceLook, pieces: int) -> Tensor:
+def resolved(signal: Tensor, look: SequenceLook, pieces: int) -> Tensor:
     """Moved, blurred and cut into slices as the scanner would."""
     signal = blur(signal, look.blur_voxels, shift=look.shift_voxels)
     if look.slice_voxels > 1:
