@@ -21,9 +21,9 @@ from omegaconf import OmegaConf
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
 from lesion_dynamics.segmenter.fit import fit
+from lesion_dynamics.segmenter.freed_memory import keep_freed_memory
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset
-from lesion_dynamics.segmenter.precision import autocast
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 
@@ -117,7 +117,8 @@ def torchio_rate(
 ) -> Found:
     """The plain loop with as many loading processes as there are cores.
 
-    fillings : of the queue that are timed, two volumes each.
+    fillings : of the queue that are timed, two volumes each; even, for whole epochs of four
+        volumes: their loading processes are an epoch ahead at most, and never beyond its end.
     """
     from plain_torchio_loop import batches, plain_step
 
@@ -139,12 +140,12 @@ def torchio_rate(
 
 def our_step(module: LesionModule) -> Callable[[torch.Tensor, torch.Tensor], None]:
     """Our training step without Lightning around it."""
+    keep_freed_memory()  # as `fit` does
     optimiser = module.configure_optimizers()["optimizer"]
     largest = module.settings.optimiser.gradient_clip_norm
 
     def step(channels: torch.Tensor, reference: torch.Tensor) -> None:
-        with autocast(torch.device("cpu"), module.chosen_precision()):
-            levels = module.network.at_every_level(channels)
+        levels = module.levels(channels)
         optimiser.zero_grad()
         module.loss([one.float() for one in levels], reference).backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), largest)
@@ -171,6 +172,7 @@ def step_seconds(*, plain: bool) -> Found:
 
 def patches(folder: Path, chosen: TrainSettings) -> PatchDataset:
     """Our patches, as a training makes them."""
+    keep_freed_memory()  # as `fit` does
     scans, _ = prepared(folder, SCANS, chosen)
     return PatchDataset(
         LabelledScans(scans, patch=chosen.patch, seed=chosen.seed),
@@ -266,7 +268,7 @@ PARTS: dict[str, Callable[[Path], Found]] = {
     "ours": our_rate,
     "plain": lambda f: torchio_rate(f, samples=8, fillings=4),
     "ours_every_transform": lambda f: our_rate(f, *EVERY_TRANSFORM),
-    "plain_every_transform": lambda f: torchio_rate(f, *EVERY_TRANSFORM, samples=8, fillings=1),
+    "plain_every_transform": lambda f: torchio_rate(f, *EVERY_TRANSFORM, samples=8, fillings=2),
     "loader": part_loader,
     "step": lambda _: step_seconds(plain=False),
     "plain_step": lambda _: step_seconds(plain=True),

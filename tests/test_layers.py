@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "lesion_dynamics"
 
 LAYERS = (
-    ("errors", "source_hash", "worker_process"),
+    ("errors", "source_hash", "waiting_threads", "worker_process"),
     ("atomic_files", "input_files"),
     ("output_lock",),
     ("settings",),

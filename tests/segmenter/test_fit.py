@@ -28,6 +28,9 @@ EVERYTHING = (
     "trainer.early_stopping_patience=3",
     "trainer.epochs=3",
 )
+LIGHT_UNET_IN_BF16 = (
+    "segmenter=unet", "segmenter.network.strides=[2,2]", "segmenter.precision=bf16",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -172,15 +175,19 @@ def test_the_registered_weights_are_the_validated_average(
     assert not torch.equal(registered["head.weight"], raw["network.head.weight"])
 
 
-@pytest.mark.parametrize("step", [1, 6, 8])
+@pytest.mark.parametrize(
+    ("step", "everything"),
+    [(1, EVERYTHING), (6, EVERYTHING), (8, EVERYTHING), (6, (*LIGHT_UNET_IN_BF16, *EVERYTHING))],
+)
 def test_a_training_with_everything_on_goes_on_bit_for_bit(
     step: int,
+    everything: tuple[str, ...],
     usual: dict[tuple[str, ...], Weights],
     scans: list[TrainingScan],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole_run = weights(usual, scans, tmp_path / "whole", *EVERYTHING)
+    whole_run = weights(usual, scans, tmp_path / "whole", *everything)
     steps, whole = 0, LesionModule.training_step
 
     def interrupted(self: LesionModule, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
@@ -195,8 +202,8 @@ def test_a_training_with_everything_on_goes_on_bit_for_bit(
     with monkeypatch.context() as patch:
         patch.setattr(LesionModule, "training_step", interrupted)
         with pytest.raises(MemoryError):
-            trained(scans, folder, *EVERYTHING)
-    _, fitted = trained(scans, folder, *EVERYTHING)
+            trained(scans, folder, *everything)
+    _, fitted = trained(scans, folder, *everything)
     assert same(last_weights(folder), whole_run)
     assert [row["step"] for row in fitted.history] == [2.0, 4.0, 6.0]
 

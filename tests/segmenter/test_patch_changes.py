@@ -16,8 +16,9 @@ from lesion_dynamics.segmenter.patch_changes import (
     bias_field,
     control_points,
     gaussian_blur,
-    resample_about_centre,
     rotation_and_scaling,
+    sampled,
+    sampling_grid,
     spline_displacement,
     thick_slices,
 )
@@ -33,6 +34,18 @@ def smooth() -> torch.Tensor:
     images[:, :4] = images[:, -4:] = images[:, :, :4] = images[:, :, -4:] = 0
     images[..., :4] = images[..., -4:] = 0
     return torch.from_numpy((images / images.std()).astype(np.float32))
+
+
+def resample_about_centre(
+    patch: torch.Tensor,
+    matrix: torch.Tensor,
+    *,
+    nearest: bool,
+    displacement: torch.Tensor | None = None,
+) -> torch.Tensor:
+    return sampled(
+        patch, sampling_grid(patch.shape, matrix, displacement=displacement), nearest=nearest
+    )
 
 
 def test_the_bias_field_is_torchios() -> None:

@@ -10,10 +10,12 @@ from lesion_dynamics.preprocessing.intensity import centre_and_scale, normalise_
 from lesion_dynamics.settings.preprocessing import IntensitySettings
 from lesion_dynamics.synthesis.fields import Draws, blur
 from lesion_dynamics.synthesis.head_store import StoredHead
+from lesion_dynamics.synthesis.lesions_over import lesion_box, lesions_added
 from lesion_dynamics.synthesis.limits import GRID
 from lesion_dynamics.synthesis.look import Look, SequenceLook, draw_look
 from lesion_dynamics.synthesis.patch_drawing import visible_lesions, whole_brain_intensities
-from lesion_dynamics.synthesis.rendering import Tissues, as_input, render
+from lesion_dynamics.synthesis.rendering import render, resolved
+from lesion_dynamics.synthesis.tissues import Tissues
 
 
 def plain(look: SequenceLook) -> SequenceLook:
@@ -32,24 +34,30 @@ def tissues(stored: StoredHead) -> Tissues:
     size = 64
     found = stored.tissues([(n - size) // 2 for n in GRID], size)
     # Where white matter is widest: the lesion then lies in it alone.
-    whiteness = blur(found.white, [3.0] * 3)[8:-8, 8:-8, 8:-8]
+    whiteness = blur(found.map_of("white"), [3.0] * 3)[8:-8, 8:-8, 8:-8]
     x, y, z = (int(i) + 8 for i in np.unravel_index(int(whiteness.argmax()), whiteness.shape))
     label = torch.zeros((size,) * 3)
     label[x - 4 : x + 4, y - 4 : y + 4, z - 4 : z + 4] = 1
-    return replace(found, lesion_label=label, lesion_brightness=torch.full((size,) * 3, 1.2))
+    return found.with_maps(
+        {
+            "lesion_label": label,
+            "lesion_brightness": torch.full((size,) * 3, 1.2),
+            "lesion_surroundings": blur(label, [2.5] * 3),
+        }
+    )
 
 
 def test_a_lesion_has_its_contrast_over_white_matter(tissues: Tissues) -> None:
     look = draw_look(Draws(1))
     look = Look(plain(look.flair), replace(plain(look.t1w), lesion=-0.3), fluid_removed=False)
     images = render(tissues, look, Draws(2)).images
-    inside = (tissues.lesion_label > 0) & (tissues.white > 0.9)
+    inside = tissues.exceeds("lesion_label", 0.5) & tissues.exceeds("white", 0.9)
     assert inside.any()
     expected = 1 + 1.2 * look.flair.lesion * (1 + 0.12 * 0)
     # Brightness is uneven inside a lesion by about an eighth.
     assert float(images["FLAIR"][inside].mean()) == pytest.approx(expected, rel=0.1)
     assert float(images["T1w"][inside].mean()) == pytest.approx(1 - 1.2 * 0.3, rel=0.1)
-    white = (tissues.white > 0.99) & (tissues.lesion_label == 0)
+    white = tissues.exceeds("white", 0.99) & ~tissues.exceeds("lesion_label", 0.5)
     torch.testing.assert_close(
         images["FLAIR"][white], torch.ones(int(white.sum())), atol=0.02, rtol=0
     )
@@ -57,14 +65,14 @@ def test_a_lesion_has_its_contrast_over_white_matter(tissues: Tissues) -> None:
 
 def test_what_slices_and_noise_hide_is_no_lesion(tissues: Tissues) -> None:
     """A lesion of one voxel is lost in slices of 5 mm; the block of 8 x 8 x 8 mm is not."""
-    label = tissues.lesion_label.clone()
+    label = tissues.map_of("lesion_label")
     block = torch.nonzero(label).float().mean(dim=0).round().long().tolist()
-    white = (tissues.white > 0.98) & (blur(label, [3.0] * 3) < 0.001)
+    white = tissues.exceeds("white", 0.98) & (blur(label, [3.0] * 3) < 0.001)
     white[:6], white[-6:], white[:, :6], white[:, -6:] = False, False, False, False
     speck = tuple(torch.nonzero(white)[0].tolist())
     label[speck] = 1
-    tissues = replace(
-        tissues, lesion_label=label, lesion_brightness=torch.ones_like(tissues.lesion_label)
+    tissues = tissues.with_maps(
+        {"lesion_label": label, "lesion_brightness": torch.ones_like(label)}
     )
     look = draw_look(Draws(1))
     flair = replace(plain(look.flair), lesion=0.4)
@@ -89,7 +97,7 @@ def test_artefacts_add_what_they_say(tissues: Tissues) -> None:
     noisy = replace(base, flair=replace(base.flair, noise=0.05))
     difference = render(tissues, noisy, Draws(3)).images["FLAIR"]
     difference = difference - render(tissues, base, Draws(3)).images["FLAIR"]
-    bright = tissues.white > 0.9
+    bright = tissues.exceeds("white", 0.9)
     assert float(difference[bright].std()) == pytest.approx(0.05, rel=0.05)
 
 
@@ -97,10 +105,10 @@ def test_patches_are_normalised_as_their_whole_brain_would_be(stored: StoredHead
     """The mosaic against the preprocessing of real scans on whole renderings of the head."""
     settings = IntensitySettings(lower_percentile=20.0, upper_percentile=80.0)
     whole = stored.tissues([0, 16, 0], 160)
-    brain = (whole.brain > 0.5).numpy()
+    brain = whole.exceeds("brain", 0.5).numpy()
     place = np.flatnonzero(brain)[::200]
     centre_errors, scale_errors = [], []
-    for seed in (1, 2, 3):
+    for seed in range(1, 8):
         look = replace(draw_look(Draws(seed)), fluid_removed=False)
         image = render(whole, look, Draws(100 + seed)).images["FLAIR"].numpy()
         z = normalise_intensities(image, brain, settings=settings)
@@ -114,8 +122,43 @@ def test_patches_are_normalised_as_their_whole_brain_would_be(stored: StoredHead
     assert abs(np.median(scale_errors)) < 0.1
 
 
-def test_what_is_not_visible_is_background() -> None:
-    values = torch.tensor([1.0, 2.0, 99.0])
-    visible = torch.tensor([False, True, True])
-    z = as_input(values, visible, centre=1.0, scale=0.5)
-    assert z.tolist() == [-4.0, 2.0, 8.0]
+def test_the_contrast_of_lesions_is_what_is_missing_without_them(tissues: Tissues) -> None:
+    """Rendered in its own box, it is the difference of two whole renderings, slices and all."""
+    none = torch.zeros(tissues.shape)
+    healthy = tissues.with_maps({"lesion_label": none, "lesion_surroundings": none})
+    look = draw_look(Draws(1))
+    for axis in range(3):
+        flair = replace(look.flair, slice_voxels=3.3, slice_axis=axis, slice_phase=0.4, noise=0.0)
+        flair = replace(flair, bias=0.0, gamma=1.0)
+        found = render(tissues, replace(look, flair=flair), Draws(2))
+        without = render(healthy, replace(look, flair=flair), Draws(2))
+        assert without.lesion_contrast is None
+        assert found.lesion_contrast is not None
+        contrast = torch.zeros(tissues.shape)
+        contrast[found.box] = found.lesion_contrast
+        difference = found.images["FLAIR"] - without.images["FLAIR"]
+        assert float(difference.abs().max()) > 0.2
+        torch.testing.assert_close(contrast, difference, atol=2e-5, rtol=0)
+
+
+def test_outside_their_box_lesions_add_nothing(stored: StoredHead) -> None:
+    """With the widest edge: what is added in the whole region is what is added in the box."""
+    tissues = stored.tissues(np.maximum(stored.lesion_centres[0].numpy() - 20, 0).tolist(), 40)
+    look = replace(draw_look(Draws(1)).flair, edge_voxels=1.2, halo=0.3)
+    uneven = Draws(2).coarse_field(tissues.shape, scale=3.0)
+    healthy = np.ones(tissues.shape, np.float32)
+    box = lesion_box(tissues)
+    assert box is not None
+    whole = (slice(0, 40), slice(0, 40), slice(0, 40))
+    parts = [healthy.copy(), healthy.copy()]
+    for part, where in zip(parts, (box, whole), strict=True):
+        lesions_added(part, tissues, uneven, where, look)
+    assert float(np.abs(parts[1] - 1).max()) > 0.1
+    np.testing.assert_allclose(parts[0], parts[1], atol=1e-6)
+
+
+def test_slices_end_between_the_pieces_of_a_mosaic() -> None:
+    look = replace(plain(draw_look(Draws(1)).flair), slice_voxels=3.0, slice_axis=2)
+    two = torch.cat([torch.zeros(3, 3, 8), torch.ones(3, 3, 8)], dim=2)
+    torch.testing.assert_close(resolved(two, look, pieces=2), two)
+    assert not torch.allclose(resolved(two, look, pieces=1), two, atol=0.1)

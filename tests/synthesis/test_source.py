@@ -16,6 +16,7 @@ from lesion_dynamics.synthesis.head_store import head_name, load_head, store_hea
 from lesion_dynamics.synthesis.lesion_shapes import load_shapes, shape_files
 from lesion_dynamics.synthesis.limits import require_synthesisable
 from lesion_dynamics.synthesis.source import MixedSource, SyntheticScans
+from lesion_dynamics.synthesis.tissues import PLACES
 
 ORIGIN_MM = (-78.0, -113.0, -72.0)
 
@@ -96,10 +97,9 @@ def test_a_stored_head_is_found_again_and_named_by_what_made_it(head_file: Path)
 
 def test_places_to_cut_lie_where_they_say(head_file: Path) -> None:
     head = load_head(head_file)
-    names = ("white", "cortex", "nuclei", "fluid", "ventricle", "brain")
-    brain = head.maps[names.index("brain")]
+    brain = head.maps[PLACES["brain"]]
     assert bool((brain[tuple(head.brain_centres.T)] == 255).all())
-    label = head.maps[12]
+    label = head.maps[PLACES["lesion_label"]]
     assert len(head.lesion_centres) > 0
     assert bool((label[tuple(head.lesion_centres.T)] == 255).all())
 

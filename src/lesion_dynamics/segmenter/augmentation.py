@@ -13,8 +13,9 @@ from lesion_dynamics.segmenter.patch_changes import (
     bias_field,
     control_points,
     gaussian_blur,
-    resample_about_centre,
     rotation_and_scaling,
+    sampled,
+    sampling_grid,
     spline_displacement,
     thick_slices,
 )
@@ -51,8 +52,8 @@ class PatchAugmentation:
         Returns both, same shapes, reference float32.
         """
         draw = _Draws(generator)
-        present = [bool((channel != MISSING_SEQUENCE_Z).any()) for channel in channels]
-        unit = (channels[present] - BACKGROUND_Z) / _RANGE_Z
+        present = [_is_there(channel) for channel in channels]
+        unit = channels[present].sub_(BACKGROUND_Z).div_(_RANGE_Z)  # a copy: indexed by a list
         masks = torch.cat([reference, (channels[:1] > BACKGROUND_Z).to(torch.float32)])
         unit, masks = self._moved(unit, masks, draw)
         unit = self._contrast(unit, draw)
@@ -82,8 +83,9 @@ class PatchAugmentation:
             sampling = torch.linalg.inv(matrix)
         bent = self._displacement(unit.shape[-1], draw)
         if turned or bent is not None:
-            unit = resample_about_centre(unit, sampling, nearest=False, displacement=bent)
-            masks = resample_about_centre(masks, sampling, nearest=True, displacement=bent)
+            grid = sampling_grid(unit.shape, sampling, displacement=bent)
+            unit = sampled(unit, grid, nearest=False)
+            masks = sampled(masks, grid, nearest=True)
         return unit, masks
 
     def _displacement(self, size: int, draw: _Draws) -> Tensor | None:
@@ -133,6 +135,13 @@ class PatchAugmentation:
                 channel.mul_(1.0 + contrast * self._settings.intensity_scaling)
                 channel.add_(level * self._settings.intensity_shift)
         return z
+
+
+def _is_there(channel: Tensor) -> bool:
+    """Whether a sequence is there; its first plane nearly always says so."""
+    return bool(
+        (channel[0] != MISSING_SEQUENCE_Z).any() or (channel[1:] != MISSING_SEQUENCE_Z).any()
+    )
 
 
 class _Draws:

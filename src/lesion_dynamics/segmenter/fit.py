@@ -28,6 +28,7 @@ from lesion_dynamics.segmenter.callbacks import (
     MetricsToListener,
 )
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
+from lesion_dynamics.segmenter.freed_memory import keep_freed_memory
 from lesion_dynamics.segmenter.module import (
     AVERAGE_IN_CHECKPOINT,
     SELECTION_METRIC,
@@ -115,6 +116,7 @@ def fit(
     ------
     KeyboardInterrupt : interrupted; the last finished epoch is kept.
     """
+    keep_freed_memory()
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
     last = run_folder / LAST_CHECKPOINT

@@ -17,6 +17,7 @@ from monai.networks.nets.swin_unetr import BasicLayer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lesion_dynamics.segmenter.quick_norm import with_quick_norm
 from lesion_dynamics.segmenter.quick_prelu import with_quick_prelu
 from lesion_dynamics.settings.networks import (
     DynUNetSettings,
@@ -132,7 +133,7 @@ def _unet(settings: UNetSettings, input_channels: int) -> nn.Module:
         strides=settings.strides,
         num_res_units=settings.residual_units,
     )
-    return with_quick_prelu(backbone)
+    return with_quick_norm(with_quick_prelu(backbone))
 
 
 def _dynunet(settings: DynUNetSettings, input_channels: int) -> nn.Module:

@@ -38,20 +38,27 @@ def rotation_and_scaling(degrees: Tensor, scales: Tensor) -> Tensor:
     return matrix
 
 
-def resample_about_centre(
-    patch: Tensor, matrix: Tensor, *, nearest: bool, displacement: Tensor | None = None
+def sampling_grid(
+    shape: torch.Size, matrix: Tensor, *, displacement: Tensor | None = None
 ) -> Tensor:
-    """Patch whose voxel v (from the centre) is the given patch's at ``matrix @ v`` + displacement.
+    """Where each voxel v (from the centre) of a patch comes from: ``matrix @ v`` + displacement.
 
-    displacement : (3, n, n, n) in voxels, at every voxel v; None is none. Outside is 0.
+    shape : (channels, n, n, n). displacement : (3, n, n, n) in voxels, at every voxel v; None is
+    none. As grid_sample takes it.
     """
     # grid_sample counts axes from the last one.
     theta = torch.zeros(1, 3, 4)
     theta[0, :, :3] = matrix.flip((0, 1))
-    grid = affine_grid(theta, [1, 1, *patch.shape[1:]], align_corners=True)
+    grid = affine_grid(theta, [1, 1, *shape[1:]], align_corners=True)
     if displacement is not None:
-        in_half_patches = 2.0 / (patch.shape[-1] - 1)
-        grid += displacement.flip(0).permute(1, 2, 3, 0) * in_half_patches
+        in_half_patches = 2.0 / (shape[-1] - 1)
+        for axis, along in enumerate(displacement):
+            grid[0, ..., 2 - axis] += along * in_half_patches
+    return grid
+
+
+def sampled(patch: Tensor, grid: Tensor, *, nearest: bool) -> Tensor:
+    """The patch at the places of :func:`sampling_grid`; outside is 0."""
     mode = "nearest" if nearest else "bilinear"
     return grid_sample(patch[None], grid, mode=mode, padding_mode="zeros", align_corners=True)[0]
 

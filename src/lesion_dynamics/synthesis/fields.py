@@ -7,19 +7,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lesion_dynamics.synthesis.kernels import convolved, interpolated
+from lesion_dynamics.synthesis.kernels import banded, convolved, stretched, whole_field
+from lesion_dynamics.synthesis.normal_numbers import fill_with_normals
 
 _NO_BLUR = 0.15  # voxels; less changes nothing that noise does not hide
 _REACH = 3.0  # a Gaussian kernel ends at so many standard deviations
 _FINEST_LATTICE = 2.0  # voxels between nodes
+_SEEDS = 2**63 - 1
 _STAY = (0.0, 0.0, 0.0)
 _INTERPOLATION_GAIN = 1.35  # linear interpolation between nodes takes variance away
+
+
+@dataclass(frozen=True)
+class Field:
+    """A smooth field, interpolated along y and z already; the rest as it is read.
+
+    planes : (nodes along x, y, z) float32. start : the first voxel's place along x, in nodes.
+    scale : voxels between nodes. size : voxels along x.
+    """
+
+    planes: NDArray[np.float32]
+    start: float
+    scale: float
+    size: int
+
+    def whole(self) -> Tensor:
+        """The field at every voxel, (x, y, z) float32."""
+        return torch.from_numpy(whole_field(self.planes, self.start, self.scale, self.size))
 
 
 class Draws:
@@ -50,7 +71,27 @@ class Draws:
 
     def normals(self, *shape: int) -> Tensor:
         """Independent standard normal numbers, float32."""
-        return torch.randn(shape, generator=self._generator)
+        result = np.empty(shape, dtype=np.float32)
+        fill_with_normals(result.ravel(), int(torch.randint(_SEEDS, (), generator=self._generator)))
+        return torch.from_numpy(result)
+
+    def smooth(self, shape: Sequence[int], *, width: float) -> Tensor:
+        """Normal numbers blurred by ``width`` voxels, of unit deviation."""
+        numbers = self.normals(*shape)
+        if width < _NO_BLUR:
+            return numbers
+        line = _kernel(width, 0.0)
+        # White noise leaves a kernel with the sum of its squares, along each axis.
+        gain = float((line**2).sum() ** -0.5)
+        return _convolved(numbers, [line * gain] * 3)
+
+    def coarse_field(self, shape: Sequence[int], *, scale: float) -> Field:
+        """As :meth:`field`, for a scale of at least 2, left on its lattice along x."""
+        lattice = self.normals(*(math.ceil(size / scale) + 2 for size in shape))
+        offsets = torch.rand(3, generator=self._generator).numpy()
+        _, y, z = shape
+        planes = stretched((lattice * _INTERPOLATION_GAIN).numpy(), offsets, scale, y, z)
+        return Field(planes, float(offsets[0]), scale, shape[0])
 
     def field(self, shape: Sequence[int], *, scale: float) -> Tensor:
         """A smooth field of about unit deviation whose nodes lie ``scale`` voxels apart.
@@ -58,15 +99,8 @@ class Draws:
         shape : (x, y, z). The lattice is shifted at random, so nodes fall anywhere.
         """
         if scale < _FINEST_LATTICE:
-            smooth = blur(self.normals(*shape), [0.6 * scale] * 3)
-            return smooth / smooth.std()
-        x, y, z = shape
-        lattice = self.normals(*(math.ceil(size / scale) + 2 for size in shape))
-        offsets = torch.rand(3, generator=self._generator)
-        field = interpolated(
-            (lattice * _INTERPOLATION_GAIN).numpy(), offsets.numpy(), scale, (x, y, z)
-        )
-        return torch.from_numpy(field)
+            return self.smooth(shape, width=0.6 * scale)
+        return self.coarse_field(shape, scale=scale).whole()
 
 
 def blur(volume: Tensor, widths: Sequence[float], *, shift: Sequence[float] = _STAY) -> Tensor:
@@ -74,7 +108,13 @@ def blur(volume: Tensor, widths: Sequence[float], *, shift: Sequence[float] = _S
 
     shift : voxels that the content moves along each axis, by linear interpolation; less than two.
     """
-    lines = [_kernel(width, moved) for width, moved in zip(widths, shift, strict=True)]
+    return _convolved(
+        volume, [_kernel(width, moved) for width, moved in zip(widths, shift, strict=True)]
+    )
+
+
+def _convolved(volume: Tensor, lines: Sequence[NDArray[np.float64]]) -> Tensor:
+    """Convolution with a line of odd length along each axis."""
     reach = max(len(line) for line in lines) // 2
     kernels = np.zeros((3, 2 * reach + 1), dtype=np.float32)
     for row, line in zip(kernels, lines, strict=True):
@@ -82,7 +122,7 @@ def blur(volume: Tensor, widths: Sequence[float], *, shift: Sequence[float] = _S
         row[reach - half : reach + half + 1] = line
     if (kernels[:, reach] == 1).all():
         return volume
-    return torch.from_numpy(convolved(volume.contiguous().numpy(), kernels, reach))
+    return torch.from_numpy(convolved(volume.contiguous().numpy(), kernels))
 
 
 def _kernel(width: float, shift: float) -> NDArray[np.float64]:
@@ -109,20 +149,32 @@ def thick_slices(volume: Tensor, *, axis: int, thickness: float, phase: float) -
     doi 10.1016/j.media.2023.102789, section 2.3.
     """
     size = volume.shape[axis]
-    moved = volume.movedim(axis, -1)
     offset = phase * thickness
     count = math.ceil((size + offset) / thickness) + 1
-    centres = (torch.arange(count) + 0.5) * thickness - offset - thickness
-    total = torch.cat([torch.zeros_like(moved[..., :1]), moved.cumsum(-1)], dim=-1)
-    low = (centres - 0.5 * thickness + 0.5).clamp(0, size - 1.0)
-    high = (centres + 0.5 * thickness + 0.5).clamp(1.0, size)
-    mean = (_between(total, high) - _between(total, low)) / (high - low).clamp(min=0.5)
-    place = ((torch.arange(size) - centres[0]) / thickness).clamp(0, count - 1.001)
-    return _between(mean, place).movedim(-1, axis)
+    centres = (np.arange(count) - 0.5) * thickness - offset
+    low = np.clip(centres - 0.5 * thickness + 0.5, 0, size - 1.0)
+    high = np.clip(centres + 0.5 * thickness + 0.5, 1.0, size)
+    place = np.clip((np.arange(size) - centres[0]) / thickness, 0, count - 1.001)
+    slabs = banded(volume.contiguous().numpy(), axis, *_means(low, high, size))
+    return torch.from_numpy(banded(slabs, axis, *_between(place, count)))
 
 
-def _between(values: Tensor, place: Tensor) -> Tensor:
-    """Linear interpolation along the last axis at fractional indices."""
-    low = place.floor().long().clamp(0, values.shape[-1] - 2)
-    weight = (place - low).to(values.dtype)
-    return values[..., low] * (1 - weight) + values[..., low + 1] * weight
+def _means(
+    low: NDArray[np.float64], high: NDArray[np.float64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """First voxels and weights of means from ``low`` to ``high``, voxel n reaching from n on."""
+    taps = min(int(np.ceil((high - low).max())) + 1, size)
+    first = np.minimum(np.floor(low).astype(np.int64), size - taps)
+    voxels = first[:, None] + np.arange(taps)
+    overlap = np.minimum(high[:, None], voxels + 1) - np.maximum(low[:, None], voxels)
+    weights = np.clip(overlap, 0, None) / np.maximum(high - low, 0.5)[:, None]
+    return first, weights.astype(np.float32)
+
+
+def _between(
+    place: NDArray[np.float64], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """First voxels and weights of linear interpolation at fractional indices."""
+    first = np.clip(np.floor(place).astype(np.int64), 0, count - 2)
+    share = place - first
+    return first, np.stack([1 - share, share], axis=1).astype(np.float32)

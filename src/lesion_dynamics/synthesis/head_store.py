@@ -15,36 +15,14 @@ from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_by
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.synthesis.fields import Draws, blur
 from lesion_dynamics.synthesis.head import draw_head
-from lesion_dynamics.synthesis.kernels import unpacked
 from lesion_dynamics.synthesis.lesion_maps import draw_lesions
 from lesion_dynamics.synthesis.limits import GRID, SYNTHESIS_SOURCE
-from lesion_dynamics.synthesis.rendering import Tissues
+from lesion_dynamics.synthesis.tissues import MAPS, PLACES, Tissues, as_bytes
 
 _CENTRES = 4096
 _CELL_MM = 8
 _PER_CELL = 4
 _SURROUNDINGS_MM, _COAT_MM = 2.5, 0.8
-_SHARE = (1 / 255, 0.0)
-_MILLIMETRES = (0.25, 0.0)
-_MAPS: dict[str, tuple[float, float]] = {
-    # name: (step of one unit, value of 0)
-    "white": _SHARE,
-    "cortex": _SHARE,
-    "nuclei": _SHARE,
-    "fluid": _SHARE,
-    "ventricle": _SHARE,
-    "brain": _SHARE,
-    "depth_mm": (0.25, -10.0),
-    "ventricle_distance_mm": _MILLIMETRES,
-    "side_mm": _MILLIMETRES,
-    "limbic": _SHARE,
-    "tracts": _SHARE,
-    "ventricle_coat": _SHARE,
-    "lesion_label": _SHARE,
-    "lesion_brightness": (0.01, 0.0),
-    "lesion_surroundings": _SHARE,
-}
-_STEPS, _ZEROS = (np.array(row, dtype=np.float32) for row in zip(*_MAPS.values(), strict=True))
 MOSAIC_EDGE, MOSAIC_MARGIN = 16, 4
 """Voxels of a piece of the mosaic, and how many at its border know the wrong neighbours."""
 _PIECES = 56
@@ -53,7 +31,8 @@ _PIECES = 56
 @dataclass(frozen=True)
 class StoredHead:
     """maps : (map, x, y, z) uint8. mosaic : (map, x, y, z) uint8, cubes from random places of the
-    brain's box behind each other along x. Rendered, it has the intensities of the whole brain.
+    brain's box behind each other along z, so that its rows are long. Rendered, it has the
+    intensities of the whole brain.
 
     brain_centres, lesion_centres : (n, 3) voxels to centre patches on; the second may be empty.
     """
@@ -66,16 +45,11 @@ class StoredHead:
     def tissues(self, low: Sequence[int], size: int) -> Tissues:
         """The cube of edge ``size`` from voxel ``low``; it must lie inside the grid."""
         cut = self.maps[:, low[0] : low[0] + size, low[1] : low[1] + size, low[2] : low[2] + size]
-        return _unpacked(cut)
+        return Tissues(cut)
 
     def mosaic_tissues(self) -> Tissues:
         """The mosaic, ready to be rendered."""
-        return _unpacked(self.mosaic)
-
-
-def _unpacked(maps: Tensor) -> Tissues:
-    values = unpacked(maps.numpy(), _STEPS, _ZEROS)
-    return Tissues(**dict(zip(_MAPS, torch.from_numpy(values), strict=True)))
+        return Tissues(self.mosaic, pieces=_PIECES)
 
 
 def draw_stored_head(draws: Draws, shape_files: Sequence[Path]) -> StoredHead:
@@ -83,26 +57,17 @@ def draw_stored_head(draws: Draws, shape_files: Sequence[Path]) -> StoredHead:
     head = draw_head(draws)
     lesions = draw_lesions(draws, head, shape_files)
     label = lesions.label.float()
-    tissues = Tissues(
-        white=head.white,
-        cortex=head.cortex,
-        nuclei=head.nuclei,
-        fluid=head.fluid,
-        ventricle=head.ventricle,
-        brain=head.brain.float(),
-        depth_mm=head.depth_mm,
-        ventricle_distance_mm=head.ventricle_distance_mm,
-        side_mm=head.side_mm,
-        limbic=head.limbic,
-        tracts=head.tracts,
-        lesion_label=label,
-        lesion_brightness=lesions.brightness,
-        lesion_surroundings=blur(label, [_SURROUNDINGS_MM] * 3),
-        ventricle_coat=blur(head.ventricle, [_COAT_MM] * 3),
-    )
-    packed = torch.empty((len(_MAPS), *GRID), dtype=torch.uint8)
-    for row, (name, (step, zero)) in enumerate(_MAPS.items()):
-        packed[row] = ((getattr(tissues, name) - zero) / step).round().clamp(0, 255).to(torch.uint8)
+    beside_the_head = {
+        "brain": head.brain.float(),
+        "lesion_label": label,
+        "lesion_brightness": lesions.brightness,
+        "lesion_surroundings": blur(label, [_SURROUNDINGS_MM] * 3),
+        "ventricle_coat": blur(head.ventricle, [_COAT_MM] * 3),
+    }
+    packed = torch.empty((len(MAPS), *GRID), dtype=torch.uint8)
+    for name, row in PLACES.items():
+        values = beside_the_head[name] if name in beside_the_head else getattr(head, name)
+        packed[row] = as_bytes(name, values)
     brain = torch.nonzero(head.brain).cpu()
     return StoredHead(
         maps=packed,
@@ -115,7 +80,7 @@ def draw_stored_head(draws: Draws, shape_files: Sequence[Path]) -> StoredHead:
 def _mosaic(packed: Tensor, brain: Tensor, draws: Draws) -> Tensor:
     """Cubes whose inner part meets the brain, at places drawn evenly: so no tissue counts more."""
     low, high = brain.amin(dim=0), brain.amax(dim=0)
-    inside = packed[list(_MAPS).index("brain")] > 0
+    inside = packed[PLACES["brain"]] > 0
     pieces: list[Tensor] = []
     while len(pieces) < _PIECES:
         corner = [
@@ -126,7 +91,7 @@ def _mosaic(packed: Tensor, brain: Tensor, draws: Draws) -> Tensor:
         inner = (slice(MOSAIC_MARGIN, -MOSAIC_MARGIN),) * 3
         if bool(inside[where][inner].any()):
             pieces.append(packed[(slice(None), *where)])
-    return torch.cat(pieces, dim=1)
+    return torch.cat(pieces, dim=3)
 
 
 def _spread(voxels: Tensor, draws: Draws) -> Tensor:

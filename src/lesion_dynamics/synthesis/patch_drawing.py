@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from lesion_dynamics.preprocessing.intensity import centre_and_scale
+from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, BRIGHTEST_Z
 from lesion_dynamics.settings.preprocessing import IntensitySettings
 from lesion_dynamics.synthesis.fields import Draws
 from lesion_dynamics.synthesis.head_store import MOSAIC_EDGE, MOSAIC_MARGIN, StoredHead
+from lesion_dynamics.synthesis.kernels import as_input
 from lesion_dynamics.synthesis.limits import GRID, MARGIN
 from lesion_dynamics.synthesis.look import Look, draw_look
-from lesion_dynamics.synthesis.rendering import Rendered, Tissues, as_input, render
+from lesion_dynamics.synthesis.rendering import Rendered, render
+from lesion_dynamics.synthesis.tissues import Tissues
 
 _FLUID_CUT = 0.6
 _VISIBLE_NOISE, _VISIBLE_CONTRAST = 1.5, 0.06
@@ -40,18 +43,26 @@ def draw_patch(
     tissues = head.tissues(low, size_voxels + 2 * MARGIN)
     look = draw_look(draws)
     rendered = render(tissues, look, draws)
-    visible = tissues.brain > 0.5
-    if look.fluid_removed:
-        visible = visible & (tissues.fluid < _FLUID_CUT)
     inner = (slice(MARGIN, MARGIN + size_voxels),) * 3
-    reference = (visible_lesions(tissues, rendered, noise=look.flair.noise) & visible)[inner]
+    visible = _visible(tissues, look)[inner].contiguous()
+    reference = visible_lesions(tissues, rendered, noise=look.flair.noise)[inner] & visible
     channels = []
     brain_values = whole_brain_intensities(head, look, draws)
     for name, image in rendered.images.items():
         centre, scale = centre_and_scale(brain_values[name].numpy(), settings=intensity)
         centre, scale = with_error(centre, scale, draws)
-        channels.append(as_input(image[inner], visible[inner], centre=centre, scale=scale))
+        cut = image[inner].numpy()
+        z = as_input(cut, visible.numpy(), centre, scale, BACKGROUND_Z, BRIGHTEST_Z)
+        channels.append(torch.from_numpy(z))
     return torch.stack(channels), reference[None].float()
+
+
+def _visible(tissues: Tissues, look: Look) -> Tensor:
+    """What brain extraction leaves, (x, y, z) bool."""
+    visible = tissues.exceeds("brain", 0.5)
+    if look.fluid_removed:
+        visible &= tissues.exceeds("fluid", _FLUID_CUT).logical_not_()
+    return visible
 
 
 def visible_lesions(tissues: Tissues, rendered: Rendered, *, noise: float) -> Tensor:
@@ -60,13 +71,17 @@ def visible_lesions(tissues: Tissues, rendered: Rendered, *, noise: float) -> Te
     A voxel counts where it, or a lesion voxel within two of it, stands out in the rendered FLAIR:
     blur, thick slices and bright grey matter hide what was bright enough when it was drawn.
     """
-    lesion = tissues.lesion_label > 0.5
-    contrast = torch.where(lesion, rendered.lesion_contrast, 0.0)
-    seen = contrast > _VISIBLE_NOISE * noise + _VISIBLE_CONTRAST
+    reference = torch.zeros(tissues.shape, dtype=torch.bool)
+    box, contrast = rendered.box, rendered.lesion_contrast
+    if box is None or contrast is None:
+        return reference
+    lesion = tissues.exceeds("lesion_label", 0.5)[box]
+    seen = lesion & (contrast > _VISIBLE_NOISE * noise + _VISIBLE_CONTRAST)
     for axis in range(3):  # a cube is the sum of its axes
         for _ in range(_VISIBLE_REACH):
             seen = _one_wider(seen, axis)
-    return lesion & seen
+    reference[box] = lesion & seen
+    return reference
 
 
 def _one_wider(mask: Tensor, axis: int) -> Tensor:
@@ -91,9 +106,7 @@ def whole_brain_intensities(head: StoredHead, look: Look, draws: Draws) -> dict[
     images = render(tissues, look, draws).images
     inner = torch.zeros((MOSAIC_EDGE,) * 3, dtype=torch.bool)
     inner[(slice(MOSAIC_MARGIN, -MOSAIC_MARGIN),) * 3] = True
-    counted = inner.repeat(tissues.brain.shape[0] // MOSAIC_EDGE, 1, 1) & (tissues.brain > 0.5)
-    if look.fluid_removed:
-        counted &= tissues.fluid < _FLUID_CUT
+    counted = inner.repeat(1, 1, tissues.shape[2] // MOSAIC_EDGE) & _visible(tissues, look)
     return {name: image[counted] for name, image in images.items()}
 
 

@@ -1,4 +1,4 @@
-"""From tissue and lesions to intensities, and from these to what the network sees."""
+"""From tissue and lesions to intensities."""
 
 from __future__ import annotations
 
@@ -6,125 +6,98 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, BRIGHTEST_Z
 from lesion_dynamics.synthesis.fields import Draws, blur, thick_slices
-from lesion_dynamics.synthesis.healthy import healthy_signal
-from lesion_dynamics.synthesis.kernels import lesions_over, received
+from lesion_dynamics.synthesis.healthy import healthy_signals, of_distance
+from lesion_dynamics.synthesis.kernels import Volume, received
+from lesion_dynamics.synthesis.lesions_over import Box, lesion_box, lesions_added
 from lesion_dynamics.synthesis.look import Look, SequenceLook
+from lesion_dynamics.synthesis.tissues import STEPS, ZEROS, Tissues
 
-Volume = NDArray[np.float32]
-_DEEP_FROM_MM = 10.0  # below the brain's surface
-_DIRTY_FADES_MM = 25.0
 _COIL_VOXELS = 55.0
-_WHITE = 2  # of the textures
-_HEALTHY = (
-    "white", "cortex", "nuclei", "fluid", "ventricle", "depth_mm",
-    "ventricle_distance_mm", "side_mm", "limbic", "tracts", "ventricle_coat",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Tissues:
-    """What is needed to render a region; all (x, y, z) float32, lesion_label 0 or 1.
-
-    White, cortex, nuclei and fluid sum to 1 in the brain. ventricle is a part of fluid; limbic and
-    tracts, 0 to 1, are places that are bright on FLAIR in health;
-    ventricle_coat and lesion_surroundings are ventricle and lesion_label blurred by 0.8 and 2.5 mm.
-    """
-
-    white: Tensor
-    cortex: Tensor
-    nuclei: Tensor
-    fluid: Tensor
-    ventricle: Tensor
-    brain: Tensor
-    depth_mm: Tensor
-    ventricle_distance_mm: Tensor
-    side_mm: Tensor
-    limbic: Tensor
-    tracts: Tensor
-    lesion_label: Tensor
-    lesion_brightness: Tensor
-    lesion_surroundings: Tensor
-    ventricle_coat: Tensor
+_FINEST = 1.4
+_TEXTURES = (11.0, 3.0, 16.0, 3.0)
+"""Scales in voxels: patches, white, dirty, spots."""
+_WHITE = 1  # of the textures
+_TABLES = of_distance(STEPS, ZEROS)
+_RESOLUTION_REACH = 5
+"""Voxels that point spread and shift reach; slices reach as far as they are thick."""
 
 
 @dataclass(frozen=True)
 class Rendered:
     """images : FLAIR and T1w intensities, (x, y, z), not normalised and not masked.
 
-    lesion_contrast : what the lesions add to FLAIR before noise and bias, after blur and slices.
+    lesion_contrast : what the lesions add to FLAIR before noise and bias, after blur and slices,
+    inside `box`; nothing elsewhere. Both are None without lesions.
     """
 
     images: dict[str, Tensor]
-    lesion_contrast: Tensor
+    lesion_contrast: Tensor | None
+    box: Box | None
 
 
 def render(tissues: Tissues, look: Look, draws: Draws) -> Rendered:
     """Render a region."""
-    shape = tissues.white.shape
-    textures = tuple(
-        draws.field(shape, scale=scale).numpy() for scale in (1.4, 11.0, 3.0, 16.0, 3.0)
+    shape = tissues.shape
+    fine = draws.field(shape, scale=_FINEST)
+    textures = [draws.coarse_field(shape, scale=scale) for scale in _TEXTURES]
+    signals = healthy_signals(
+        tissues.packed.numpy(),
+        STEPS,
+        ZEROS,
+        _TABLES,
+        fine.numpy(),
+        tuple(one.planes for one in textures),
+        tuple(one.start for one in textures),
+        tuple(one.scale for one in textures),
+        np.stack([_levels(look.flair), _levels(look.t1w)]),
     )
-    shared = _Shared(
-        tissue=tuple(getattr(tissues, name).numpy() for name in _HEALTHY),
-        textures=textures,
-        fading=torch.exp(tissues.ventricle_distance_mm / -_DIRTY_FADES_MM).numpy(),
-        deep=torch.sigmoid((tissues.depth_mm - _DEEP_FROM_MM) / 2.0).numpy(),
-    )
-    flair, contrast = _sequence(tissues, look.flair, shared, draws)
-    t1w, _ = _sequence(tissues, look.t1w, shared, draws)
-    return Rendered({"FLAIR": flair, "T1w": t1w}, lesion_contrast=contrast)
+    box = lesion_box(tissues)
+    contrast = None
+    if box is not None:
+        added = lesions_added(signals[0], tissues, textures[_WHITE], box, look.flair)
+        lesions_added(signals[1], tissues, textures[_WHITE], box, look.t1w)
+        box, contrast = _resolved_alone(added, box, tissues, look.flair)
+    images = {
+        name: _scanned(resolved(torch.from_numpy(signal), one, tissues.pieces), one, draws)
+        for name, signal, one in zip(("FLAIR", "T1w"), signals, (look.flair, look.t1w), strict=True)
+    }
+    return Rendered(images, lesion_contrast=contrast, box=box)
 
 
-@dataclass(frozen=True)
-class _Shared:
-    """What both sequences show, as :func:`healthy_signal` takes it."""
-
-    tissue: tuple[Volume, ...]
-    textures: tuple[Volume, ...]
-    fading: Volume
-    deep: Volume
-
-
-def _sequence(
-    tissues: Tissues, look: SequenceLook, shared: _Shared, draws: Draws
-) -> tuple[Tensor, Tensor]:
-    """Intensities, and what lesions add to them before noise and bias."""
-    shape = tissues.white.shape
-    signal = healthy_signal(
-        shared.tissue, shared.textures, shared.fading, shared.deep, _levels(look)
+def _scanned(signal: Tensor, look: SequenceLook, draws: Draws) -> Tensor:
+    """A signal as it is received: with noise, under the coil's field, to the power of gamma."""
+    noise = draws.smooth(signal.shape, width=look.noise_blur).numpy()
+    field = draws.coarse_field(signal.shape, scale=_COIL_VOXELS)
+    levels = np.array([look.bias, look.noise, look.gamma], dtype=np.float32)
+    return torch.from_numpy(
+        received(signal.numpy(), noise, field.planes, field.start, field.scale, levels)
     )
-    # Lesions: brighter by their own factor, uneven inside, fading at their edge.
-    added = lesions_over(
-        signal,
-        blur(tissues.lesion_label, [look.edge_voxels] * 3).numpy(),
-        tissues.lesion_surroundings.numpy(),
-        tissues.lesion_brightness.numpy(),
-        shared.textures[_WHITE],
-        tissues.fluid.numpy(),
-        look.halo,
-        look.lesion,
-        look.fluid,
-    )
-    # Resolution acts alike on both parts (it is linear), so lesions can be told from the rest.
-    contrast, healthy = (_resolved(torch.from_numpy(part), look) for part in (added, signal))
-    noise = draws.normals(*shape)
-    if look.noise_blur > 0:
-        noise = blur(noise, [look.noise_blur] * 3)
-        noise = noise / noise.std()
-    field = draws.field(shape, scale=_COIL_VOXELS)
-    seen = received(
-        healthy.numpy(), contrast.numpy(), field.numpy(), noise.numpy(), look.bias, look.noise
-    )
-    return torch.from_numpy(seen) ** look.gamma, contrast
+
+
+def _resolved_alone(
+    added: Tensor, box: Box, tissues: Tissues, look: SequenceLook
+) -> tuple[Box, Tensor]:
+    """What lesions add after blur and slices, which is linear, so it can be told from the rest;
+    in a box that is wide enough for it.
+    """
+    shape = tissues.shape
+    ranges = [
+        slice(max(0, one.start - _RESOLUTION_REACH), min(size, one.stop + _RESOLUTION_REACH))
+        for one, size in zip(box, shape, strict=True)
+    ]
+    if look.slice_voxels > 1:  # where slices begin is counted from the region's first voxel
+        ranges[look.slice_axis] = slice(0, shape[look.slice_axis])
+    wide = torch.zeros([one.stop - one.start for one in ranges])
+    inner = [slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, ranges, strict=True)]
+    wide[tuple(inner)] = added
+    return (ranges[0], ranges[1], ranges[2]), resolved(wide, look, tissues.pieces)
 
 
 def _levels(look: SequenceLook) -> Volume:
-    """What :func:`healthy_signal` takes apart."""
+    """What :func:`healthy_signals` takes apart."""
     levels = (
         look.cortex, look.limbic, look.nuclei, look.fluid, look.choroid, look.residue,
         look.residue_from, look.residue_mm, look.rim, look.cap, look.septum, look.dirty,
@@ -133,17 +106,14 @@ def _levels(look: SequenceLook) -> Volume:
     return np.array(levels, dtype=np.float32)
 
 
-def _resolved(signal: Tensor, look: SequenceLook) -> Tensor:
+def resolved(signal: Tensor, look: SequenceLook, pieces: int) -> Tensor:
     """Moved, blurred and cut into slices as the scanner would."""
     signal = blur(signal, look.blur_voxels, shift=look.shift_voxels)
     if look.slice_voxels > 1:
+        x, y, z = signal.shape
+        # Pieces behind each other along z are lines of their own there.
+        lines = signal.reshape(x, y * pieces, z // pieces) if look.slice_axis == 2 else signal
         signal = thick_slices(
-            signal, axis=look.slice_axis, thickness=look.slice_voxels, phase=look.slice_phase
-        )
-    return signal.contiguous()
-
-
-def as_input(intensities: Tensor, visible: Tensor, *, centre: float, scale: float) -> Tensor:
-    """Normalised, cut at the range of the network's input, background where not visible."""
-    z = ((intensities - centre) / scale).clamp(BACKGROUND_Z, BRIGHTEST_Z)
-    return torch.where(visible, z, BACKGROUND_Z)
+            lines, axis=look.slice_axis, thickness=look.slice_voxels, phase=look.slice_phase
+        ).reshape(x, y, z)
+    return signal

@@ -13,6 +13,7 @@ from lesion_dynamics.preprocessing.step_cache import open_cache, trim
 from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.segmenter.training_scans import TrainingScan, prepare_training_scan
 from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.waiting_threads import let_waiting_threads_sleep
 from lesion_dynamics.workflows.processes import in_processes
 from lesion_dynamics.workflows.training_heads import draw_heads
 from lesion_dynamics.workflows.training_plan import TrainingPlan, plan_training
@@ -37,6 +38,7 @@ def run(settings: TrainSettings) -> ModelVersion:
     if finished is not None:
         _LOG.info("%s is already trained from this data and these settings.", finished.label)
         return finished
+    let_waiting_threads_sleep()
     prepared = _prepare(plan, settings)
     heads = draw_heads(plan, settings)
     # torch is loaded only now, when all that a user can get wrong has been looked at.
