@@ -54,22 +54,22 @@ class Scenario:
 
 _RUN = "runs/lesion-segmenter-*/"
 SCENARIOS = {
-    "preparing scans": Scenario("runs", None, but_mb=3, given=()),
     "checkpoint": Scenario("runs", _RUN + LAST_CHECKPOINT),
-    "checkpoint, half of it fits": Scenario("runs", _RUN + LAST_CHECKPOINT, but_mb=0.05),
-    "checkpoint of two processes": Scenario("runs", _RUN + LAST_CHECKPOINT, devices=2),
+    "tracking to the end": Scenario("tracking", _RUN + LAST_CHECKPOINT),
+    "pictures and weights": Scenario("", _RUN + "pictures/learning_curves.png"),
+    "registration, store alone": Scenario(
+        "tracking", "tracking/spool/*/journal.jsonl:model version", ends=0
+    ),
+    "preparing scans": Scenario("runs", None, but_mb=3, given=()),
     "checkpoint, room comes": Scenario(
         "runs", _RUN + LAST_CHECKPOINT, ends=0, room_after="waits up to", extra=()
     ),
     "tracking, room comes": Scenario(
         "tracking", _RUN + LAST_CHECKPOINT, ends=0, room_after="epoch 5 of"
     ),
-    "tracking to the end": Scenario("tracking", _RUN + LAST_CHECKPOINT),
-    "pictures and weights": Scenario("", _RUN + "pictures/learning_curves.png"),
     "registration": Scenario("tracking", _RUN + "pictures/learning_curves.png"),
-    "registration, store alone": Scenario(
-        "tracking", "tracking/spool/*/journal.jsonl:model version", ends=0
-    ),
     "output": Scenario("models", _RUN + "pictures/learning_curves.png"),
+    "checkpoint, half of it fits": Scenario("runs", _RUN + LAST_CHECKPOINT, but_mb=0.05),
+    "checkpoint of two processes": Scenario("runs", _RUN + LAST_CHECKPOINT, devices=2),
     "drawing heads": Scenario("runs", None, but_mb=30, drawn=True),
 }

@@ -10,31 +10,15 @@ import pytest
 from tests.conftest import Workplace
 from tests.small_files import files_of_at_most
 
-from lesion_dynamics.atomic_files import disk_full
-from lesion_dynamics.errors import DiskFullError, ScanError
+from lesion_dynamics.errors import DiskFullError
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.report.validation_pictures import draw_learning_curves
 from lesion_dynamics.segmenter.training_scans import prepare_training_scan
 from lesion_dynamics.workflows import inference, inference_scans
-from lesion_dynamics.workflows.processes import Done, in_processes
+from lesion_dynamics.workflows.processes import Done
 from lesion_dynamics.workflows.training_evaluation import log_pictures
 from lesion_dynamics.workflows.training_plan import plan_training
-
-
-def full_or_broken(place: Path) -> str:
-    if place.name == "full":
-        raise disk_full(place)
-    raise ScanError("broken", where=place, remedy="Mend it.")
-
-
-def test_a_broken_scan_is_a_failure_and_a_full_disk_ends_the_command() -> None:
-    items = [Path("/broken"), Path("/full")]
-    found = in_processes(full_or_broken, items, processes=1, description="writing")
-    first = next(found)
-    assert first.failure == "/broken: broken. Mend it."
-    with pytest.raises(DiskFullError, match=r"^/full: the disk is full; nothing was half-written"):
-        next(found)
 
 
 def in_this_process(
