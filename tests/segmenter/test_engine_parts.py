@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.segmenter.test_networks import network as small_network
 
 from lesion_dynamics.segmenter.engines.bf16_weights import rounded_together, with_bf16_weights
 from lesion_dynamics.segmenter.engines.exact_norm import ExactInstanceNorm
-from lesion_dynamics.segmenter.engines.split_input import PARTS, split, split_into
+from lesion_dynamics.segmenter.engines.split_input import (
+    PARTS,
+    split,
+    split_into,
+    taking_split_input,
+)
 from lesion_dynamics.segmenter.networks import LesionNetwork
 
 
@@ -83,3 +89,24 @@ def test_a_split_in_bf16_holds_the_same_numbers() -> None:
     parts = torch.empty(2 * PARTS, 5, 6, 7, dtype=torch.bfloat16)
     split_into(parts, given)
     assert torch.equal(parts, split(given[None])[0].bfloat16())
+
+
+@pytest.mark.parametrize("name", ["dynunet", "unet", "segresnet"])
+def test_a_split_input_gives_the_same_answer_and_survives_bf16(name: str) -> None:
+    network = small_network(name).eval()
+    changed = taking_split_input(network, input_channels=2)
+    assert changed is not None
+    given = torch.randn(1, 2, 16, 24, 16, generator=torch.Generator().manual_seed(2)) * 3
+    parts = split(given)
+    assert parts.shape[1] == 6
+    # Each part but the low one is a bf16 number, and together they are the input to 16 bits.
+    assert torch.equal(parts[:, :2], parts[:, :2].bfloat16().float())
+    together = parts[:, :2] + parts[:, 2:4].bfloat16().float()
+    assert (together - given).abs().max() < 2e-4
+    with torch.inference_mode():
+        torch.testing.assert_close(changed(parts), network(given), atol=2e-4, rtol=0)
+
+
+def test_a_network_whose_input_meets_more_than_convolutions_is_not_split() -> None:
+    network = LesionNetwork(torch.nn.InstanceNorm3d(2), head_channels=2, divisor=8).eval()
+    assert taking_split_input(network, input_channels=2) is None

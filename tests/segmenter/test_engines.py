@@ -21,7 +21,6 @@ from lesion_dynamics.preprocessing.step_cache import StepCache
 from lesion_dynamics.records.shipped import SHIPPED_FOLDER
 from lesion_dynamics.segmenter.engines import choice
 from lesion_dynamics.segmenter.engines.choice import engine_for, require_engine
-from lesion_dynamics.segmenter.engines.split_input import split, taking_split_input
 from lesion_dynamics.segmenter.engines.torch_engine import TorchEngine
 from lesion_dynamics.segmenter.network_input import NetworkInput, network_input
 from lesion_dynamics.segmenter.networks import LesionNetwork, build_network
@@ -281,24 +280,3 @@ def test_an_answer_stays_as_it_was_when_the_next_scan_goes_through() -> None:
     kept = first.copy()
     assert not np.array_equal(lesion_probability(engine, -given, window=window), kept)
     np.testing.assert_array_equal(first, kept)
-
-
-@pytest.mark.parametrize("name", ["dynunet", "unet", "segresnet"])
-def test_a_split_input_gives_the_same_answer_and_survives_bf16(name: str) -> None:
-    network = small_network(name).eval()
-    changed = taking_split_input(network, input_channels=2)
-    assert changed is not None
-    given = torch.randn(1, 2, 16, 24, 16, generator=torch.Generator().manual_seed(2)) * 3
-    parts = split(given)
-    assert parts.shape[1] == 6
-    # Each part but the low one is a bf16 number, and together they are the input to 16 bits.
-    assert torch.equal(parts[:, :2], parts[:, :2].bfloat16().float())
-    together = parts[:, :2] + parts[:, 2:4].bfloat16().float()
-    assert (together - given).abs().max() < 2e-4
-    with torch.inference_mode():
-        torch.testing.assert_close(changed(parts), network(given), atol=2e-4, rtol=0)
-
-
-def test_a_network_whose_input_meets_more_than_convolutions_is_not_split() -> None:
-    network = LesionNetwork(torch.nn.InstanceNorm3d(2), head_channels=2, divisor=8).eval()
-    assert taking_split_input(network, input_channels=2) is None
