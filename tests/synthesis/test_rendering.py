@@ -142,8 +142,16 @@ def test_the_contrast_of_lesions_is_what_is_missing_without_them(tissues: Tissue
 
 
 def test_outside_their_box_lesions_add_nothing(stored: StoredHead) -> None:
-    """With the widest edge: what is added in the whole region is what is added in the box."""
+    """With the widest edge: what is added in the whole region is what is added in the box.
+
+    Around the smallest lesions the stored surroundings are rounded away, so here there are none.
+    """
     tissues = stored.tissues(np.maximum(stored.lesion_centres[0].numpy() - 20, 0).tolist(), 40)
+    label = torch.zeros(tissues.shape)
+    label[19:21, 20:22, 18:23] = 1
+    tissues = tissues.with_maps(
+        {"lesion_label": label, "lesion_surroundings": torch.zeros(tissues.shape)}
+    )
     look = replace(draw_look(Draws(1)).flair, edge_voxels=1.2, halo=0.3)
     uneven = Draws(2).coarse_field(tissues.shape, scale=3.0)
     healthy = np.ones(tissues.shape, np.float32)
