@@ -36,4 +36,4 @@ class Disk:
 
     def unmount(self) -> None:
         """Undo the mount; what lay there is gone."""
-        subprocess.run(["umount", str(self.place)], check=True)
+        subprocess.run(["umount", "--lazy", str(self.place)], check=True)

@@ -12,7 +12,7 @@ from lesion_dynamics.errors import DiskFullError, OutputError
 from lesion_dynamics.records.spool.journal import Journal
 from lesion_dynamics.records.spool.pending import journals
 from lesion_dynamics.records.spooled_run import SpooledRun
-from lesion_dynamics.records.store import connect
+from lesion_dynamics.records.store import connect, first_line
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 
@@ -112,6 +112,12 @@ def test_a_version_that_finds_no_room_is_the_users_to_mend_and_can_be_given_agai
         run.finish()
         run.close()
     assert "1 entries are not recorded" in caplog.text
+
+
+def test_the_log_says_that_it_is_the_disk_and_not_what_sqlalchemy_says_around_it() -> None:
+    said = "(raised as a result of autoflush)\n(sqlite3.OperationalError) database or disk is full"
+    assert first_line(RuntimeError(said)) == "database or disk is full"
+    assert first_line(RuntimeError("first\nsecond")) == "first"
 
 
 def test_a_store_that_finds_no_room_says_so_and_leaves_no_half_made_database(

@@ -24,7 +24,7 @@ from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.workflows import command
 from lesion_dynamics.workflows.lineage.chain import chain
 from lesion_dynamics.workflows.lineage.told import as_text
-from lesion_dynamics.workflows.sweep import PARENT_VARIABLE, _plain
+from lesion_dynamics.workflows.sweep import PARENT_VARIABLE, _is_swept, _plain
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +227,20 @@ def test_a_comparison_that_finds_no_room_ends_in_one_line_and_not_as_if_all_were
     assert status == command.EXIT_USER_ERROR
     assert "nothing was half-written" in capsys.readouterr().err
     assert journals(away)[0].state() == "RUNNING"  # started again, it goes on
+
+
+@pytest.mark.parametrize(
+    ("override", "swept"),
+    [
+        ("seed=1,2,3", True),
+        ("patch.size_voxels=range(16,64,16)", True),
+        ("segmenter.network.channels=[4,8,8]", False),
+        ("segmenter.network.channels=[4,8,8],[8,16,16]", True),
+        ("cohort.root=/data/mine", False),
+    ],
+)
+def test_a_sweep_is_called_by_what_it_varies(override: str, swept: bool) -> None:
+    assert _is_swept(override) is swept
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,9 @@ def connect(settings: TrackingSettings) -> Store:
     # MLflow reports its migrations line by line; they are of no use to anybody here.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Whether a try failed is said once, in our words.
+    # Whether a try failed is said once, in our words; MLflow shows a traceback each time.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     if settings.uri is not None:
         uri = _without_credentials(settings.uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -163,6 +164,7 @@ def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
 def first_line(error: BaseException) -> str:
     """What an error says, for the log: short, and without what a password may stand in."""
     lines = str(error).splitlines() or [type(error).__name__]
+    lines = [words for words in (_SQLITE_FULL, _SQLITE_BROKEN) if words in str(error)] or lines
     return without_credentials(lines[0])[:_LONGEST_LINE]
 
 

@@ -105,6 +105,8 @@ def draw_comparison(folder: Path, trainings: pd.DataFrame) -> tuple[Path, Path]:
             panel.set_yticks(range(len(settings)), settings)
             panel.set_ylim(len(settings) - 0.5, -0.5)
             panel.set_title(label, loc="left")
+            if "mm³" in label:
+                style.label_thousands(panel.xaxis)
         legend = [
             Line2D([], [], **_DOT, label="a training"),
             Line2D([], [], **_MEAN, label="mean"),

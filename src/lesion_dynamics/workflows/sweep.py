@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ _LOG = logging.getLogger(__name__)
 PARENT_VARIABLE = "LESION_DYNAMICS_PARENT_RUN"
 """How jobs learn of their sweep, whatever process they run in; conf/train.yaml reads it."""
 _TRAININGS = "trainings"
+_SWEEPS = ("choice(", "range(", "interval(", "glob(")
 _SOURCE = ("report/sweep_comparison", "workflows/sweep")
 _WHERE = ("tracking=", "tracking.", "runs=")
 
@@ -81,7 +83,7 @@ class SweepRecord(Callback):
         self._run = start_or_go_on_with_sweep(
             validated(TrackingSettings, values["tracking"]),
             key=hash_of_content(overrides),
-            name="sweep " + " ".join(overrides),
+            name="sweep " + " ".join(filter(_is_swept, overrides)),
         )
         when_cut_short(self._cut_short)
         os.environ[PARENT_VARIABLE] = self._run.reference
@@ -192,6 +194,8 @@ def _write_lineage(folder: Path, found: Sequence[Mapping[str, Any]], files: Sequ
     from lesion_dynamics.records.lineage_file import write_lineage
 
     versions = {_named(one): one["model_version"] for one in found}
+    # What all share is in their configurations; places, which are of this machine, are among it.
+    shared = set(found[0]["overrides"]).intersection(*(one["overrides"] for one in found[1:]))
     write_lineage(
         folder,
         command="train.py -m",
@@ -202,7 +206,11 @@ def _write_lineage(folder: Path, found: Sequence[Mapping[str, Any]], files: Sequ
             },
             "derivatives": {},
         },
-        settings={"overrides": {_named(one): one["overrides"] for one in found}},
+        settings={
+            "overrides": {
+                _named(one): [own for own in one["overrides"] if own not in shared] for one in found
+            }
+        },
         model_versions=versions,
         outputs={path.name: path for path in files},
     )
@@ -226,6 +234,12 @@ def _finite(measured: Mapping[str, Any]) -> dict[str, float]:
 def _telling(overrides: Iterable[Any]) -> list[str]:
     """Those that say what is trained; where it is recorded says nothing, and may hold secrets."""
     return [str(one) for one in overrides if not str(one).startswith(_WHERE)]
+
+
+def _is_swept(override: str) -> bool:
+    """Whether an override gives several values: a list in brackets is one."""
+    value = override.partition("=")[2]
+    return value.startswith(_SWEEPS) or "," in re.sub(r"\[[^]]*\]|\{[^}]*\}|'[^']*'", "", value)
 
 
 def _plain(config: DictConfig) -> Mapping[str, Any]:

@@ -250,16 +250,19 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
             "training": list(plan.split.training),
             "validation": list(plan.split.validation),
         },
-        "initial_model_version": None
-        if plan.initial is None
-        else {
-            "label": plan.initial.label,
-            "weights_sha256": plan.initial.manifest.weights_sha256,
-            "training_key": plan.initial.manifest.training.get("key"),
-            # What it was itself started from, and so on: the chain is told whole.
-            "initial_model_version": plan.initial.manifest.training.get("initial_model_version"),
-        },
+        "initial_model_version": None if plan.initial is None else chain_from(plan.initial),
         **_lineage(plan, settings),
+    }
+
+
+def chain_from(initial: ModelVersion) -> dict[str, Any]:
+    """The version that a training starts from, with what that one was started from, and so on."""
+    training = initial.manifest.training
+    return {
+        "label": initial.label,
+        "weights_sha256": initial.manifest.weights_sha256,
+        "training_key": training.get("key"),
+        "initial_model_version": training.get("initial_model_version"),
     }
 
 

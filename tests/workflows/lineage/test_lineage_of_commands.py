@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.workflows.releases.tiny_version import make_version
+from tests.workflows.releases.tiny_version import TRAINING, make_version
 
 from lesion_dynamics.atomic_files import hash_of_file
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
+from lesion_dynamics.model_version import load_model_version
 from lesion_dynamics.records.lineage_file import read_lineage
 from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
 from lesion_dynamics.workflows.lineage.chain import chain
 from lesion_dynamics.workflows.lineage.derived import every_file, write_derived_lineage
 from lesion_dynamics.workflows.lineage.told import as_text
 from lesion_dynamics.workflows.lineage.written import write_inference_lineage
+from lesion_dynamics.workflows.training_steps import chain_from
 
 
 @pytest.fixture
@@ -27,6 +29,21 @@ def inferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / FILE_NAME).write_text("a\n", encoding="utf-8")
     write_inference_lineage(folder, version, input_hashes={}, settings={})
     return folder
+
+
+def test_a_fine_tuned_version_tells_every_version_before_it(tmp_path: Path) -> None:
+    first = make_version(tmp_path / "first", name="first")
+    for name, before in (("second", first), ("third", None)):
+        before = before or load_model_version(tmp_path / "second")
+        made = {**TRAINING, "initial_model_version": chain_from(before), "key": name * 3}
+        make_version(tmp_path / name, name=name, training=made, seed=len(name))
+    text = as_text(chain(tmp_path / "third"))
+    second = load_model_version(tmp_path / "second")
+    started = [line.strip() for line in text.splitlines() if "started from" in line]
+    assert started == [
+        f"started from {one.label}, weights {one.manifest.weights_sha256[:12]}, training {key}"
+        for one, key in ((second, "secondsecond"), (first, "k" * 12))
+    ]
 
 
 def write(folder: Path, made_from: Path, *, command: str, file: str = "lineage.json") -> Path:
