@@ -246,7 +246,13 @@ def measure(place: Path, given: argparse.Namespace) -> int:
                     json.dumps(state[name], indent=2))  # fmt: skip
         state_file.write_text(json.dumps(state, indent=2))
     if given.results:
-        result = {"settings": TRAINING, "settings_drawn": DRAWN, "scenarios": state}
+        left = [name for name in [*SCENARIOS, INFERENCE] if name not in state]
+        result = {
+            "not_run": left,
+            "settings": TRAINING,
+            "settings_drawn": DRAWN,
+            "scenarios": state,
+        }
         given.results.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0 if all(one["good"] for one in state.values()) else 1
 
