@@ -94,6 +94,14 @@ def test_the_summary_by_hand() -> None:
     assert ("NMOSD", "below 1000") not in table.index
 
 
+def test_without_classes_of_load_there_is_one_row_for_all_and_a_diagnosis() -> None:
+    variances = scan_variances(differences(("sub-1", "flip", 100.0, 130.0)))
+    table = summary(variances, load_edges_mm3=[], smallest_cv_volume_mm3=50.0)
+    assert list(zip(table["diagnosis"], table["load_mm3"], strict=True)) == [
+        ("all", "all"), ("MS", "all"),
+    ]  # fmt: skip
+
+
 def test_noise_without_scatter_is_found_exactly() -> None:
     volumes = np.array([0.0, 100.0, 1000.0, 5000.0])
     found = noise_by_load(volumes, 20**2 + (0.03 * volumes) ** 2, np.ones(4))

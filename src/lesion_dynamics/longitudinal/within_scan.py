@@ -99,7 +99,7 @@ def summary(
     """
     labels = _load_labels(load_edges_mm3)
     classes = np.searchsorted(np.asarray(load_edges_mm3), variances["volume_mm3"], side="right")
-    table = variances.assign(load_mm3=[labels[index] for index in classes])
+    table = variances.assign(load_mm3=[labels[index] if labels else ALL for index in classes])
     rows = []
     for name in dict.fromkeys(table["perturbation"]):
         for diagnosis in (ALL, *sorted(set(table["diagnosis"]))):
