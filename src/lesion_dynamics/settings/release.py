@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import field_validator
+
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.study import StudySettings
 
@@ -21,3 +23,10 @@ class ReleaseSettings(InferSettings):
     report: bool = True
     derivatives: Path
     output: Path
+
+    @field_validator("part")
+    @classmethod
+    def _of_the_whole_cohort(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("a release is of the whole cohort: parts are infer.py's")
+        return value

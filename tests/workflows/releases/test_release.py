@@ -13,7 +13,7 @@ from tests.workflows.analysis_cohort import make_study, small_study
 from tests.workflows.releases.tiny_version import make_version
 
 from lesion_dynamics.cohort.cohort import Exclusion
-from lesion_dynamics.errors import ScanError
+from lesion_dynamics.errors import ConfigurationError, ScanError
 from lesion_dynamics.model_version import load_model_version
 from lesion_dynamics.records import ensembles
 from lesion_dynamics.settings.inference import InferSettings
@@ -161,9 +161,17 @@ def test_both_commands_are_told_what_the_release_is_told(place: Path) -> None:
 
 def test_the_file_of_a_release_has_the_keys_of_both_commands() -> None:
     keys = {name: set(composed(name)) for name in ("infer", "analyze", "release")}
-    assert keys["release"] == keys["infer"] | keys["analyze"] - {"measurements"} | {"derivatives"}
-    for key in keys["infer"] - {"output"}:
+    of_whole_cohorts = keys["infer"] - {"part"}
+    assert keys["release"] == of_whole_cohorts | keys["analyze"] - {"measurements"} | {
+        "derivatives"
+    }
+    for key in of_whole_cohorts - {"output"}:
         assert composed("release")[key] == composed("infer")[key], key
+
+
+def test_a_part_of_a_cohort_is_no_release(place: Path) -> None:
+    with pytest.raises(ConfigurationError, match="a release is of the whole cohort"):
+        settings(place, part="1/2")
 
 
 def test_aliases_are_fixed_to_numbers_and_folders_stay(
