@@ -39,6 +39,15 @@ def _rounded(value: np.float32) -> np.uint16:
 
 
 @_compiled
+def _flat(activation: Bits, piece: int) -> Bits:
+    """A piece of an activation, the channels of one voxel after those of the other."""
+    _, voxels, channels = activation.shape
+    n, part = piece // PARTS, piece % PARTS
+    begin, end = voxels * part // PARTS * channels, voxels * (part + 1) // PARTS * channels
+    return activation[n].reshape(voxels * channels)[begin:end]
+
+
+@_compiled
 def _tiled(row: Floats, size: int) -> Floats:
     """(size,) of a row, again and again."""
     result = np.empty(size, np.float32)
@@ -58,13 +67,11 @@ def _folded(target: Sums, block: Floats) -> None:
 @_compiled
 def moments(inputs: Bits, first: int, last: int, sums: Sums) -> None:
     """Sums and sums of squares of pieces ``first`` to ``last``, into (pieces, 2, channels)."""
-    _, voxels, channels = inputs.shape
+    channels = inputs.shape[2]
     size = max(1, _BLOCK // channels) * channels
     total, squares = np.zeros(size, np.float32), np.zeros(size, np.float32)
     for piece in range(first, last):
-        n, part = piece // PARTS, piece % PARTS
-        begin, end = voxels * part // PARTS * channels, voxels * (part + 1) // PARTS * channels
-        flat = inputs[n].reshape(voxels * channels)[begin:end]
+        flat = _flat(inputs, piece)
         sums[piece] = 0
         for block, start in enumerate(range(0, len(flat), size)):
             given = flat[start : start + size]
@@ -84,14 +91,12 @@ def activated(
     inputs: Bits, first: int, last: int, scale: Floats, shift: Floats, slope: float, result: Bits
 ) -> None:
     """PReLU of ``inputs * scale + shift``; scale, shift (batch, channels)."""
-    _, voxels, channels = inputs.shape
+    channels = inputs.shape[2]
     size = max(1, _BLOCK // channels) * channels
     below = F(slope)
     for piece in range(first, last):
-        n, part = piece // PARTS, piece % PARTS
-        begin, end = voxels * part // PARTS * channels, voxels * (part + 1) // PARTS * channels
-        flat = inputs[n].reshape(voxels * channels)[begin:end]
-        target = result[n].reshape(voxels * channels)[begin:end]
+        n, flat = piece // PARTS, _flat(inputs, piece)
+        target = _flat(result, piece)
         factor, offset = _tiled(scale[n], size), _tiled(shift[n], size)
         for start in range(0, len(flat), size):
             given, out = flat[start : start + size], target[start : start + size]
@@ -108,16 +113,14 @@ def gradient_moments(
     """Into (pieces, 3, channels): sums of the gradient behind PReLU, of it times the normalised
     input, and of the part that PReLU's weight gets.
     """
-    _, voxels, channels = inputs.shape
+    channels = inputs.shape[2]
     size = max(1, _BLOCK // channels) * channels
     below = F(slope)
     plain, times = np.zeros(size, np.float32), np.zeros(size, np.float32)
     weight = np.zeros(size, np.float32)
     for piece in range(first, last):
-        n, part = piece // PARTS, piece % PARTS
-        begin, end = voxels * part // PARTS * channels, voxels * (part + 1) // PARTS * channels
-        flat = inputs[n].reshape(voxels * channels)[begin:end]
-        above = gradient[n].reshape(voxels * channels)[begin:end]
+        n, flat = piece // PARTS, _flat(inputs, piece)
+        above = _flat(gradient, piece)
         factor, offset = _tiled(scale[n], size), _tiled(shift[n], size)
         sums[piece] = 0
         for block, start in enumerate(range(0, len(flat), size)):
@@ -144,15 +147,13 @@ def input_gradient(
     slope: float, means: Floats, result: Bits,
 ) -> None:  # fmt: skip
     """Gradient of the inputs. means : (batch, 2, channels) of :func:`gradient_moments`."""
-    _, voxels, channels = inputs.shape
+    channels = inputs.shape[2]
     size = max(1, _BLOCK // channels) * channels
     below = F(slope)
     for piece in range(first, last):
-        n, part = piece // PARTS, piece % PARTS
-        begin, end = voxels * part // PARTS * channels, voxels * (part + 1) // PARTS * channels
-        flat = inputs[n].reshape(voxels * channels)[begin:end]
-        above = gradient[n].reshape(voxels * channels)[begin:end]
-        target = result[n].reshape(voxels * channels)[begin:end]
+        n, flat = piece // PARTS, _flat(inputs, piece)
+        above = _flat(gradient, piece)
+        target = _flat(result, piece)
         factor, offset = _tiled(scale[n], size), _tiled(shift[n], size)
         plain, times = _tiled(means[n, 0], size), _tiled(means[n, 1], size)
         for start in range(0, len(flat), size):
