@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,7 @@ import pandas as pd
 import safetensors.torch
 import torch
 from tests.conftest import SMALL_TRAINING, composed
+from tests.in_this_process import in_this_process
 
 from lesion_dynamics.atomic_files import hash_of_file, write_json
 from lesion_dynamics.errors import UserError
@@ -39,8 +39,6 @@ from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY, Operat
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows import inference, inference_scans
-from lesion_dynamics.workflows.inference_worker import load_segmenter
-from lesion_dynamics.workflows.processes import Done
 
 SHAPE = (26, 30, 24)
 AFFINE = np.array([[-5.0, 0, 0, 62], [0, 5.0, 0, -70], [0, 0, 5.0, -58], [0, 0, 0, 1]])
@@ -158,21 +156,6 @@ class Outcome:
         return found
 
 
-def _here(
-    function: Callable[[Any], Any],
-    items: Sequence[Any],
-    *,
-    initializer: Callable[..., None],
-    arguments: tuple[Any, ...],
-    **_: object,
-) -> Iterator[Done[Any, Any]]:
-    """In place of worker processes: the same work, one item after the other, in this one."""
-    assert initializer is load_segmenter
-    initializer(*arguments)
-    for item in items:
-        yield Done(item, function(item), None)
-
-
 @lru_cache
 def _composed(cohort: str) -> dict[str, Any]:
     return composed("infer", f"cohort={cohort}", "cohort.root=none", "executor.processes=1")
@@ -193,7 +176,7 @@ def settings_for(place: Path, *, cohort: str = "study", **of_cohort: object) -> 
 
 def infer(settings: InferSettings, monkeypatch: Any, caplog: Any) -> Outcome:
     """The real inference, except that its worker works in this process."""
-    monkeypatch.setattr(inference_scans, "spread", _here)
+    monkeypatch.setattr(inference_scans, "spread", in_this_process)
     outcome = Outcome(settings.output)
     with caplog.at_level(logging.INFO):
         try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.conftest import Workplace
+from tests.in_this_process import in_this_process
 from tests.small_files import files_of_at_most
 
 from lesion_dynamics.errors import DiskFullError
@@ -16,22 +15,8 @@ from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.report.validation_pictures import draw_learning_curves
 from lesion_dynamics.segmenter.training_scans import prepare_training_scan
 from lesion_dynamics.workflows import inference, inference_scans
-from lesion_dynamics.workflows.processes import Done
 from lesion_dynamics.workflows.training_evaluation import log_pictures
 from lesion_dynamics.workflows.training_plan import plan_training
-
-
-def in_this_process(
-    function: Callable[[Any], Any],
-    items: Sequence[Any],
-    *,
-    initializer: Callable[..., None],
-    arguments: tuple[Any, ...],
-    **_: object,
-) -> Iterator[Done[Any, Any]]:
-    initializer(*arguments)
-    for item in items:
-        yield Done(item, function(item), None)
 
 
 def test_an_inference_ends_at_the_first_mask_that_does_not_fit(

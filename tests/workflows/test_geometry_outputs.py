@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import Workplace
+from tests.in_this_process import in_this_process
 
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.longitudinal.measurements import read_measurements
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing import drift, mni
 from lesion_dynamics.workflows import inference, inference_scans
-from lesion_dynamics.workflows.processes import Done
 
 FOLDER = "derivatives/study/lesion-segmenter-v1"
 SPACE = "space-MNI152NLin2009aSym"
@@ -45,19 +44,6 @@ def place(
         source / kept["participant_id"].iloc[0], target / kept["participant_id"].iloc[0]
     )
     return Workplace(folder, folder / "data")
-
-
-def in_this_process(
-    function: Callable[..., Any],
-    tasks: list[Any],
-    *,
-    initializer: Callable[..., None],
-    arguments: tuple[Any, ...],
-    **_: object,
-) -> Iterator[Done]:
-    initializer(*arguments)
-    for task in tasks:
-        yield Done(task, function(task), None)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from tests.in_this_process import in_this_process
 from tests.workflows.segmented_cohort import (
     APPEARS,
     GOES,
@@ -27,12 +28,11 @@ from tests.workflows.segmented_cohort import (
 )
 
 from lesion_dynamics.commands.__main__ import main
-from lesion_dynamics.errors import CohortError, ConfigurationError, UserError
+from lesion_dynamics.errors import CohortError, ConfigurationError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.imaging.writing import write_mask
 from lesion_dynamics.report.scan_pages import text
 from lesion_dynamics.settings.scan_pages import ScanPagesSettings
-from lesion_dynamics.workflows.processes import Done
 from lesion_dynamics.workflows.scan_pages import run as pages
 from lesion_dynamics.workflows.scan_pages.run import ScanPages
 from lesion_dynamics.workflows.scan_pages.views import BY_OVERLAP, FIRST, NOT_ALIGNED, TRACKED
@@ -60,22 +60,7 @@ def cohort(tmp_path: Path) -> SegmentedCohort:
 def run_here(monkeypatch: pytest.MonkeyPatch) -> Callable[[ScanPagesSettings], ScanPages]:
     """The pages made in this process."""
 
-    def here(
-        function: Callable[[Any], Any],
-        items: Sequence[Any],
-        *,
-        initializer: Callable[..., None],
-        arguments: tuple[Any, ...],
-        **_: object,
-    ) -> Iterator[Done[Any, Any]]:
-        initializer(*arguments)
-        for item in items:
-            try:
-                yield Done(item, function(item), None)
-            except UserError as error:
-                yield Done(item, None, str(error))
-
-    monkeypatch.setattr(pages, "in_processes", here)
+    monkeypatch.setattr(pages, "in_processes", in_this_process)
     return pages.run
 
 

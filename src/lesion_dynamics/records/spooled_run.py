@@ -174,7 +174,7 @@ class SpooledRun:
         )
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
-        """A file among the run's artifacts, as it is now."""
+        """A file among the run's artifacts: as it is now or, on a full disk, when there is room."""
         self._write(
             lambda: self._append_kept("artifact", self._journal.keep(path), {"folder": folder})
         )

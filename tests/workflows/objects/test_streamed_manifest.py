@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import pytest
 from tests.conftest import Workplace, composed
+from tests.in_this_process import in_this_process
 
 from lesion_dynamics.errors import CohortError
 from lesion_dynamics.model_version import ModelVersion, load_manifest
 from lesion_dynamics.records.shipped import SHIPPED_FOLDER
-from lesion_dynamics.settings.inference import ExecutorSettings, InferSettings
+from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.workflows import inference, inference_scans
 from lesion_dynamics.workflows.objects.mirror import Mirror
 from lesion_dynamics.workflows.objects.streamed_cohort import StreamedCohort, is_streamed
-from lesion_dynamics.workflows.processes import Done
 
 HEADER = "participant_id session_id diagnosis days_from_baseline FLAIR T1w skull_stripped"
 ROWS = (
@@ -101,21 +100,6 @@ def test_a_file_outside_of_the_store_is_refused_with_its_row(
     lay_out(memory, ROWS[1], ROWS[0].replace("../scans/x1.nii.gz", cell))
     with pytest.raises(CohortError, match=r"row 2, column FLAIR: .* does not lie in the cohort"):
         StreamedCohort.opened(settings_of(tmp_path))
-
-
-def in_this_process(
-    function: Callable[[Any], Any],
-    items: Sequence[Any],
-    *,
-    initializer: Callable[..., None],
-    arguments: tuple[Any, ...],
-    executor: ExecutorSettings,
-    description: str,
-) -> Iterator[Done[Any, Any]]:
-    """In place of `spread`: no process has to load torch."""
-    initializer(*arguments)
-    for item in items:
-        yield Done(item, function(item), None)
 
 
 def test_an_inference_from_the_store_is_that_of_a_folder_and_then_needs_no_image(
