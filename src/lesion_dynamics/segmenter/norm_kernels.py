@@ -44,7 +44,8 @@ def _flat(activation: Bits, piece: int) -> Bits:
     _, voxels, channels = activation.shape
     n, part = piece // PARTS, piece % PARTS
     begin, end = voxels * part // PARTS * channels, voxels * (part + 1) // PARTS * channels
-    return activation[n].reshape(voxels * channels)[begin:end]
+    flat: Bits = activation[n].reshape(voxels * channels)[begin:end]
+    return flat
 
 
 @_compiled

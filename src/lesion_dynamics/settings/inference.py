@@ -42,8 +42,8 @@ class ExecutorSettings(Strict):
         return self
 
 
-class InferSettings(Strict):
-    """All of ``infer.py``.
+class CohortInferenceSettings(Strict):
+    """What an inference over a whole cohort is told, by ``infer.py`` or by a release.
 
     model_version : ``name/number``, ``name@alias``, or a folder that ``train.py`` wrote; several
         joined by ``+`` are an ensemble, whose probability is the mean.
@@ -53,9 +53,6 @@ class InferSettings(Strict):
         every scan by itself.
     mni : ``affine`` or ``deformable`` also writes each lesion mask in MNI152 space, with the
         transforms; ``none`` does not. Volumes are native in any case.
-    part : ``k/n``, of the participants in the order of their ids every n-th from the k-th, as one
-        of n jobs that share nothing; None: all.
-    output : receives ``<cohort>/<name>-v<number>/``, of a part ``<cohort>-part-k-of-n/...``.
     """
 
     cohort: CohortSettings
@@ -68,14 +65,24 @@ class InferSettings(Strict):
     mni: Literal["none", "affine", "deformable"] = "none"
     cache: CacheSettings
     quality: QualitySettings
-    part: str | None = Field(default=None, pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")
-    output: Path
 
     @model_validator(mode="after")
-    def _sessions_that_share_are_aligned(self) -> InferSettings:
+    def _sessions_that_share_are_aligned(self) -> CohortInferenceSettings:
         if self.longitudinal != "none" and self.cohort.session_alignment == "none":
             raise ValueError("longitudinal=shared needs cohort.session_alignment=rigid")
         return self
+
+
+class InferSettings(CohortInferenceSettings):
+    """All of ``infer.py``.
+
+    part : ``k/n``, of the participants in the order of their ids every n-th from the k-th, as one
+        of n jobs that share nothing; None: all.
+    output : receives ``<cohort>/<name>-v<number>/``, of a part ``<cohort>-part-k-of-n/...``.
+    """
+
+    part: str | None = Field(default=None, pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")
+    output: Path
 
     @model_validator(mode="after")
     def _part_is_one_of_its_number(self) -> InferSettings:

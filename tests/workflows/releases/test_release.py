@@ -150,7 +150,7 @@ def test_both_commands_are_told_what_the_release_is_told(place: Path) -> None:
     )  # fmt: skip
     inferring, analysing = release._inference(own, "segmenter/3"), release._analysis(own)
     for told, different in (
-        (inferring, {"model_version", "output"}),
+        (inferring, {"model_version", "output", "part"}),
         (analysing, {"measurements"}),
     ):
         for name in set(type(told).model_fields) - different:
@@ -170,7 +170,7 @@ def test_the_file_of_a_release_has_the_keys_of_both_commands() -> None:
 
 
 def test_a_part_of_a_cohort_is_no_release(place: Path) -> None:
-    with pytest.raises(ConfigurationError, match="a release is of the whole cohort"):
+    with pytest.raises(ConfigurationError, match="unknown key part"):
         settings(place, part="1/2")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from lesion_dynamics.atomic_files import hash_of_file
 from lesion_dynamics.records.lineage_file import LINEAGE_FILE, read_lineage
 from lesion_dynamics.settings.analysis import AnalyzeSettings
-from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.settings.inference import CohortInferenceSettings, InferSettings
 from lesion_dynamics.settings.release import ReleaseSettings
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.workflows import analysis, inference
@@ -85,7 +85,7 @@ def is_current(inputs: AnalysisInputs, settings: AnalyzeSettings) -> bool:
 
 
 def _inference(settings: ReleaseSettings, model_version: str) -> InferSettings:
-    own = {name: getattr(settings, name) for name in InferSettings.model_fields}
+    own = {name: getattr(settings, name) for name in CohortInferenceSettings.model_fields}
     # The number, resolved once; a folder stays what it is.
     return InferSettings(**{**own, "model_version": model_version, "output": settings.derivatives})
 
