@@ -124,7 +124,7 @@ def test_input_is_normalised_where_it_is_visible() -> None:
 LEVELS = (
     "cortex", "limbic", "nuclei", "fluid", "choroid", "residue", "residue_from", "residue_mm",
     "rim", "cap", "septum", "dirty", "cortex_texture", "cortex_patches", "white_texture",
-    "flow", "tracts",
+    "flow", "tracts", "nuclei_patches", "specks",
 )  # fmt: skip
 
 
@@ -170,8 +170,10 @@ def plain_signal(
     white += look["cap"] / (1 + (near / 3.5) ** 2) + 0.4 * look["limbic"] * lobe
     deep = 1 / (1 + np.exp(-(depth - 10) / 2))
     cortex = look["cortex"] + look["limbic"] * np.maximum(0.5 * deep, lobe)
-    cortex *= 1 + look["cortex_texture"] * fine + look["cortex_patches"] * patch
-    nuclei = look["nuclei"] * (1 + 0.5 * look["white_texture"] * even)
+    specks = look["specks"] * (spot + np.maximum(spot - 1, 0))
+    cortex *= 1 + look["cortex_texture"] * fine + look["cortex_patches"] * patch + specks
+    uneven = 1 + 0.5 * look["white_texture"] * even + look["nuclei_patches"] * patch + specks
+    nuclei = look["nuclei"] * uneven
     nuclei += (cortex - nuclei) * lobe
     fluid = look["fluid"] + look["flow"] * np.clip(spot - 1.2, 0, 1)
     fluid = np.where((maps["ventricle"] > 0.7) & (spot > 1), look["choroid"], fluid)

@@ -66,13 +66,13 @@ def healthy_signals(
     packed, steps, zeros : the maps, see :mod:`lesion_dynamics.synthesis.tissues`. tables :
     :func:`of_distance`. fine : the finest texture, (x, y, z); planes, starts, scales : the coarser
     ones (patches, white, dirty, spots) as :func:`field_row` takes them, of unit deviation.
-    levels : (sequences, 17), in the order they are taken apart in :func:`_mixed`.
+    levels : (sequences, 19), in the order they are taken apart in :func:`_mixed`.
     """
     _, nx, ny, nz = packed.shape
     result = np.empty((len(levels), nx, ny, nz), np.float32)
     tissue = np.empty((_READ, _ROWS * nz), np.float32)
     texture = np.empty((5, _ROWS * nz), np.float32)
-    distance, work = np.empty((3, _ROWS * nz), np.float32), np.empty((3, _ROWS * nz), np.float32)
+    distance, work = np.empty((3, _ROWS * nz), np.float32), np.empty((4, _ROWS * nz), np.float32)
     for i in range(nx):
         for first in range(0, ny, _ROWS):
             rows = min(_ROWS, ny - first)
@@ -108,14 +108,17 @@ def _mixed(
     """Some rows of a signal, behind each other."""
     (cortex_level, limbic, nuclei_level, fluid_level, choroid, residue, residue_from, residue_mm,
      rim, cap, septum, dirty, cortex_texture, cortex_patches, white_texture, flow, tracts,
+     nuclei_patches, specks,
     ) = levels  # fmt: skip
     one, half, none = F(1), F(0.5), F(0)
     fine, patch, even, spotted, spot = texture[0], texture[1], texture[2], texture[3], texture[4]
     lobe, tract, near, side = tissue[_LIMBIC], tissue[_TRACTS], tissue[_DISTANCE], tissue[_SIDE]
     ventricle, depth, coat = tissue[_VENTRICLE], tissue[_DEPTH], tissue[_COAT]
     wet, fading, capped, deep = tissue[_FLUID], distance[0], distance[1], distance[2]
-    white, cortex, other = work[0], work[1], work[2]
+    white, cortex, other, speck = work[0], work[1], work[2], work[3]
     for k in range(len(out)):
+        # Skewed: a few of them are as bright as a lesion.
+        speck[k] = spot[k] + max(spot[k] - one, none)
         white[k] = (
             one + white_texture * even[k] + dirty * max(spotted[k], none) * fading[k]
             + cap * capped[k] + tracts * tract[k] + LIMBIC_WHITE * limbic * lobe[k]
@@ -123,10 +126,11 @@ def _mixed(
     for k in range(len(out)):
         # Cortex that lies deep is brighter as well, though less than the limbic lobe.
         extra = limbic * max(DEEP_SHARE * deep[k], lobe[k])
-        uneven = one + cortex_texture * fine[k] + cortex_patches * patch[k]
+        uneven = one + cortex_texture * fine[k] + cortex_patches * patch[k] + specks * speck[k]
         cortex[k] = (cortex_level + extra) * uneven
     for k in range(len(out)):
-        nuclei = nuclei_level * (one + half * white_texture * even[k])
+        uneven = one + half * white_texture * even[k] + nuclei_patches * patch[k]
+        nuclei = nuclei_level * (uneven + specks * speck[k])
         # Amygdala, hippocampus and cingulum lie as deep as the nuclei, but are cortex.
         other[k] = nuclei + (cortex[k] - nuclei) * lobe[k]
     first, second, third = tissue[_WHITE], tissue[_CORTEX], tissue[_NUCLEI]

@@ -21,10 +21,11 @@ class SequenceLook:
     lesion : signed contrast to white matter. halo : brightness just outside lesions, 0 to 1;
     edge_voxels : blur of lesions. rim, cap, septum, dirty : unlabelled brightness on the walls of
     ventricles, around them, at the midline, in white matter.
-    *_texture, cortex_patches : deviations of fine and of coarse texture. flow : brightness in
-    fluid. blur_voxels : point spread. slice_voxels, slice_axis, slice_phase : thick slices
-    (1 = none). bias, noise : deviations; noise_blur in voxels. gamma : of the whole range.
-    shift_voxels : error of the alignment to FLAIR.
+    *_texture, *_patches : deviations of fine and of coarse texture. specks : deviation of spots as
+    large as small lesions in cortex and nuclei. flow : brightness in fluid. blur_voxels : point
+    spread. slice_voxels, slice_axis, slice_phase : thick slices (1 = none). bias, noise :
+    deviations; noise_blur in voxels. gamma : of the whole range. shift_voxels : error of the
+    alignment to FLAIR.
     """
 
     cortex: float
@@ -45,6 +46,8 @@ class SequenceLook:
     dirty: float
     cortex_texture: float
     cortex_patches: float
+    nuclei_patches: float
+    specks: float
     white_texture: float
     flow: float
     blur_voxels: tuple[float, float, float]
@@ -81,6 +84,11 @@ def _resolution(draws: Draws, thick: float) -> tuple[tuple[float, float, float],
     return blur, draws.uniform(1.5, 5.0), axis, draws.uniform(0.0, 1.0)
 
 
+def _bias(draws: Draws) -> float:
+    """What bias correction leaves; now and then it leaves much."""
+    return draws.uniform(0.01, 0.12) if draws.happens(0.85) else draws.uniform(0.12, 0.2)
+
+
 def _flair(draws: Draws) -> SequenceLook:
     cortex = draws.uniform(1.03, 1.38)
     noise_blur = (0.0, 0.5, 0.8)[draws.integer(3)]
@@ -94,7 +102,7 @@ def _flair(draws: Draws) -> SequenceLook:
         cortex=cortex,
         limbic=draws.uniform(0.0, 0.35) if draws.happens(0.8) else 0.0,
         tracts=lesion * draws.uniform(0.1, 0.7) if draws.happens(0.4) else 0.0,
-        nuclei=1 + (cortex - 1) * draws.uniform(-0.1, 1.1),
+        nuclei=1 + (cortex - 1) * draws.uniform(-0.3, 1.3),
         fluid=draws.uniform(0.02, 0.5),
         choroid=draws.uniform(0.4, 1.9),
         residue=draws.uniform(0.5, 2.2),
@@ -109,13 +117,15 @@ def _flair(draws: Draws) -> SequenceLook:
         dirty=lesion * draws.uniform(0.0, 0.3),
         cortex_texture=draws.uniform(0.02, 0.11),
         cortex_patches=draws.uniform(0.03, 0.15),
+        nuclei_patches=draws.uniform(0.0, 0.14),
+        specks=draws.uniform(0.0, 0.14) if draws.happens(0.6) else 0.0,
         white_texture=draws.uniform(0.01, 0.05),
         flow=draws.uniform(0.0, 1.2) if draws.happens(0.5) else 0.0,
         blur_voxels=blur,
         slice_voxels=slices,
         slice_axis=axis,
         slice_phase=phase,
-        bias=draws.uniform(0.01, 0.12),
+        bias=_bias(draws),
         noise=noise,
         noise_blur=noise_blur,
         gamma=draws.uniform(0.8, 1.25),
@@ -145,13 +155,15 @@ def _t1w(draws: Draws) -> SequenceLook:
         dirty=-draws.uniform(0.0, 0.05),
         cortex_texture=draws.uniform(0.01, 0.06),
         cortex_patches=draws.uniform(0.01, 0.06),
+        nuclei_patches=draws.uniform(0.0, 0.05),
+        specks=draws.uniform(0.0, 0.07) if draws.happens(0.6) else 0.0,
         white_texture=draws.uniform(0.005, 0.03),
         flow=0.0,
         blur_voxels=blur,
         slice_voxels=slices,
         slice_axis=axis,
         slice_phase=phase,
-        bias=draws.uniform(0.01, 0.12),
+        bias=_bias(draws),
         noise=draws.uniform(0.005, 0.06),
         noise_blur=(0.0, 0.6)[draws.integer(2)],
         gamma=draws.uniform(0.85, 1.2),

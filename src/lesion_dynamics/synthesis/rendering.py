@@ -102,6 +102,7 @@ def _levels(look: SequenceLook) -> Volume:
         look.cortex, look.limbic, look.nuclei, look.fluid, look.choroid, look.residue,
         look.residue_from, look.residue_mm, look.rim, look.cap, look.septum, look.dirty,
         look.cortex_texture, look.cortex_patches, look.white_texture, look.flow, look.tracts,
+        look.nuclei_patches, look.specks,
     )  # fmt: skip
     return np.array(levels, dtype=np.float32)
 
