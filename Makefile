@@ -12,7 +12,7 @@ export PYTHONWARNINGS ?= ignore
 .DEFAULT_GOAL := help
 .PHONY: help setup data study baseline test test-browser test-kill test-outage test-disk test-server test-data test-reproduce \
   test-release lint docs bench-statistics bench-check bench-preprocessing bench-training bench-inference bench-lesions \
-  bench-longitudinal bench-cohort null-simulation phantom-coverage ui clean
+  bench-longitudinal bench-cohort bench-baseline null-simulation phantom-coverage ui clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
@@ -79,6 +79,9 @@ bench-longitudinal: $(READY) ## noise and true change where sessions inform each
 
 bench-cohort: $(READY) ## a cohort against its scans one by one: time, memory, second run (needs make study)
 	$(BIN)/python benchmarks/bench_cohort.py --warm runs/preprocessing_cache
+
+bench-baseline: $(READY) ## the shipped baseline on the open MS data: agreement, published change, pictures (needs OPEN_MS_DATA)
+	OPEN_MS_DATA=$(OPEN_MS_DATA) $(BIN)/python benchmarks/baseline_on_real.py build/baseline_on_real --results benchmarks/results/baseline_on_real.json
 
 test-browser: $(READY) ## open the pages in chromium; screenshots in build/browser
 	$(BIN)/python -m pytest tests/browser -m browser

@@ -70,7 +70,7 @@ def main() -> None:
     for patient in ("patient01", "patient03"):
         participant = f"sub-long{patient.removeprefix('patient')}"
         masks = mask_of(participant, 1), mask_of(participant, 2)
-        change = read_change(data / "longitudinal/raw", patient, masks)
+        change = read_change(data / "longitudinal", patient, masks)
         draw_change(change, given.folder)
         report[patient] = change.figures()
     sys.stdout.write(json.dumps(report, indent=2) + "\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.image import Image
@@ -21,17 +22,22 @@ from lesion_dynamics.report.validation_pictures import slices_with_most
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SLICES, _SLICE_DISTANCE_MM = 3, 12.0
+_SHADING_MM = 20.0
+_ROBUST = 1.4826  # median absolute deviation to standard deviation
 _BRIGHT_PERCENTILE = 99.7
 
 
 @dataclass(frozen=True)
 class Change:
-    """One patient in common space. flairs, masks : of both sessions; published : lesion change."""
+    """One patient in common space. flairs, masks : of both sessions; published : lesion change;
+    brain : published, too.
+    """
 
     patient: str
     flairs: tuple[Image, Image]
     masks: tuple[NDArray[np.bool_], NDArray[np.bool_]]
     published: Image
+    brain: NDArray[np.bool_]
 
     def figures(self) -> dict[str, float]:
         """Volumes in mm3, and which part of the published change lies where."""
@@ -46,12 +52,37 @@ class Change:
             "share_in_second_mask": float(second[change].mean()),
             "first_mask_mm3": float(first.sum()) * voxel,
             "second_mask_mm3": float(second.sum()) * voxel,
+            # What no mask of two sessions can show: a change that their FLAIRs do not show.
+            "share_where_flairs_differ": float(self.flairs_differ()[change & self.brain].mean()),
+            "share_of_brain_where_flairs_differ": float(self.flairs_differ()[self.brain].mean()),
         }
+
+    def flairs_differ(self) -> NDArray[np.bool_]:
+        """Where the FLAIRs of both sessions differ by more than two deviations of their difference
+        in the brain, each relative to its mean within 20 mm.
+        """
+        first, second = (self._relative(flair) for flair in self.flairs)
+        difference = second - first
+        inside = difference[self.brain]
+        deviation = _ROBUST * np.median(np.abs(inside - np.median(inside)))
+        differs: NDArray[np.bool_] = np.abs(difference - np.median(inside)) > 2 * deviation
+        return differs
+
+    def _relative(self, flair: Image) -> NDArray[np.float64]:
+        widths = [_SHADING_MM / size for size in flair.voxel_sizes_mm]
+        inside = np.where(self.brain, flair.voxels, 0).astype(np.float64)
+        total = ndimage.gaussian_filter(inside, widths)
+        share = ndimage.gaussian_filter(self.brain.astype(np.float64), widths)
+        values = np.where(self.brain, inside * share / np.maximum(total, 1e-6), 0.0)
+        middle = np.median(values[self.brain])
+        spread = _ROBUST * np.median(np.abs(values[self.brain] - middle))
+        return np.asarray((values - middle) / spread)
 
 
 def read_change(folder: Path, patient: str, masks: tuple[Path, Path]) -> Change:
-    """``folder`` is upstream's longitudinal/raw; masks are native, of both sessions."""
-    raw = folder / patient
+    """``folder`` is upstream's longitudinal; masks are native, of both sessions."""
+    raw = folder / "raw" / patient
+    brain = read_mask(folder / "coregistered" / patient / "brainmask.nii.gz")
     published = read_mask(raw / "gt.nii.gz")
     flairs, found = [], []
     for study, mask in enumerate(masks, start=1):
@@ -62,7 +93,9 @@ def read_change(folder: Path, patient: str, masks: tuple[Path, Path]) -> Change:
         native = read_mask(mask)
         native = native.with_voxels(native.voxels.astype(np.float32))
         found.append(_in_common(native, published, from_common).voxels >= 0.5)
-    return Change(patient, (flairs[0], flairs[1]), (found[0], found[1]), published)
+    return Change(
+        patient, (flairs[0], flairs[1]), (found[0], found[1]), published, brain.voxels > 0
+    )
 
 
 def itk_affine(path: Path) -> Affine:
