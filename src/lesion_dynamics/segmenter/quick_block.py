@@ -1,4 +1,4 @@
-"""MONAI's block of the DynUNet, its normalisation and leaky ReLU as one step, in bf16 on processors.
+"""MONAI's block of the DynUNet, normalisation and leaky ReLU in one step, in bf16 on processors.
 
 The two took a third of a training step, with the copies from channels side by side to one channel
 after another and back that torch's instance normalisation makes (torch 2.13).
@@ -101,6 +101,7 @@ class _NormLeakyReLU(torch.autograd.Function):
             lambda a, b: affine_input_gradient(given, above, a, b, lines, slope, means, out), batch
         )
         of_weight, of_bias = (
-            torch.from_numpy((one.sum(axis=0) * voxels).astype(np.float32)) for one in (times, plain)
+            torch.from_numpy((one.sum(axis=0) * voxels).astype(np.float32))
+            for one in (times, plain)
         )
         return result, of_weight, of_bias, None, None
