@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,21 @@ def test_everything_else_is_left_to_monais_block(case: str) -> None:
         assert torch.equal(quick(given), plain(given))
 
 
+@pytest.mark.parametrize("channels", [(6, 6), (1, 5), (24, 3)])
+def test_channels_are_joined_as_torch_joins_them(channels: tuple[int, int]) -> None:
+    given = [activation(2, n, 5, 4, 3, seed=n).requires_grad_() for n in channels]
+    coming = activation(2, sum(channels), 5, 4, 3, seed=7)
+    found, expected = quick_block._Joined.apply(*given), torch.cat(given, dim=1)
+    assert torch.equal(found, expected)
+    assert found.is_contiguous(memory_format=SIDE_BY_SIDE)
+    for ours, theirs in zip(
+        torch.autograd.grad(found, given, coming), torch.autograd.grad(expected, given, coming),
+        strict=True,
+    ):  # fmt: skip
+        assert torch.equal(ours, theirs)
+        assert ours.is_contiguous(memory_format=SIDE_BY_SIDE)
+
+
 def test_one_voxel_is_refused_as_torch_refuses_it() -> None:
     for part in (Part(4, quick=True), Part(4, quick=False)):
         with pytest.raises(ValueError, match="more than 1 spatial element"):
@@ -196,13 +212,17 @@ def test_a_dynunet_trains_on_the_gradients_of_float32(
     network, inputs = dynunet(levels - 1).train(), torch.randn(4, 2, 16, 16, 16)
     exact, exact_gradients = gradients(network, inputs, side_by_side=False, bf16=False)
     torchs, torch_gradients = gradients(network, inputs, side_by_side=False)
-    ran: list[torch.Size] = []
-    kernel = quick_block._NormLeakyReLU.apply
-    monkeypatch.setattr(
-        quick_block._NormLeakyReLU, "apply", lambda *a: (ran.append(a[0].shape), kernel(*a))[1]
-    )
+    ran: list[str] = []
+    for step in (quick_block._NormLeakyReLU, quick_block._Joined):
+
+        def noted(*given: Any, step: Any = step, apply: Any = step.apply) -> Any:
+            ran.append(step.__name__)
+            return apply(*given)
+
+        monkeypatch.setattr(step, "apply", noted)
     ours, our_gradients = gradients(network, inputs, side_by_side=True)
-    assert len(ran) == 2 * 10  # two batches, five blocks: nothing on the way lost the order
+    # Two batches, five blocks, two of them on the way up: nowhere is the order lost.
+    assert (ran.count("_NormLeakyReLU"), ran.count("_Joined")) == (2 * 10, 2 * 2)
     assert exact.shape[1] == levels
     scale = total_error(
         {k: torch.zeros_like(v) for k, v in exact_gradients.items()}, exact_gradients

@@ -1,4 +1,4 @@
-"""MONAI's block of the DynUNet, normalisation and leaky ReLU in one step, in bf16 on processors.
+"""MONAI's blocks of the DynUNet, normalisation and leaky ReLU in one step, in bf16 on processors.
 
 The two took a third of a training step, with the copies from channels side by side to one channel
 after another and back that torch's instance normalisation makes (torch 2.13).
@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.networks.blocks.dynunet_block import UnetBasicBlock
+from monai.networks.blocks.dynunet_block import UnetBasicBlock, UnetUpBlock
 from torch import Tensor, nn
 
 from lesion_dynamics.segmenter.affine_norm_kernels import (
     affine_gradient_moments,
     affine_input_gradient,
 )
+from lesion_dynamics.segmenter.joined_kernels import joined, parted
 from lesion_dynamics.segmenter.norm_kernels import PARTS, activated, moments
 from lesion_dynamics.segmenter.quick_norm import _bits, _is_quick, _means, _shared
 
@@ -30,14 +31,29 @@ class QuickBasicBlock(UnetBasicBlock):
         return _normalised(self.norm2, self.lrelu, self.conv2(out))
 
 
+class QuickUpBlock(UnetUpBlock):
+    """The same function, parameters and state as `UnetUpBlock`."""
+
+    def forward(self, inp: Tensor, skip: Tensor) -> Tensor:
+        """(batch, channels, x, y, z), and the same of twice the size."""
+        out = self.transp_conv(inp)
+        quick = _is_quick(out) and _is_quick(skip)
+        both = _Joined.apply(out, skip) if quick else torch.cat((out, skip), dim=1)  # type: ignore[no-untyped-call]
+        result: Tensor = self.conv_block(both)
+        return result
+
+
 def with_quick_blocks(network: nn.Module) -> nn.Module:
-    """The network, every `UnetBasicBlock` in it with the quick forward pass.
+    """The network, every basic and up block in it with the quick forward pass.
 
     They stay the very same modules: weights, names and settings are untouched.
     """
+    quick: dict[type[nn.Module], type[nn.Module]] = {
+        UnetBasicBlock: QuickBasicBlock, UnetUpBlock: QuickUpBlock
+    }  # fmt: skip
     for module in network.modules():
-        if type(module) is UnetBasicBlock:
-            module.__class__ = QuickBasicBlock
+        if type(module) in quick:
+            module.__class__ = quick[type(module)]
     return network
 
 
@@ -105,3 +121,28 @@ class _NormLeakyReLU(torch.autograd.Function):
             for one in (times, plain)
         )
         return result, of_weight, of_bias, None, None
+
+
+class _Joined(torch.autograd.Function):
+    """`torch.cat` of channels, whose gradients are not pieces of one that others must copy."""
+
+    @staticmethod
+    def forward(ctx: Any, one: Tensor, other: Tensor) -> Tensor:
+        ctx.channels = one.shape[1], other.shape[1]
+        result = _like(one, sum(ctx.channels))
+        left, right, out = _bits(one), _bits(other), _bits(result)
+        _shared(lambda a, b: joined(left, right, a, b, out), len(one))
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        coming = gradient.contiguous(memory_format=torch.channels_last_3d)
+        one, other = (_like(coming, channels) for channels in ctx.channels)
+        both, left, right = _bits(coming), _bits(one), _bits(other)
+        _shared(lambda a, b: parted(both, a, b, left, right), len(coming))
+        return one, other
+
+
+def _like(activation: Tensor, channels: int) -> Tensor:
+    shape = (len(activation), channels, *activation.shape[2:])
+    return torch.empty(shape, dtype=activation.dtype, memory_format=torch.channels_last_3d)
