@@ -26,6 +26,7 @@ EVERYTHING = (
 LIGHT_UNET_IN_BF16 = (
     "segmenter=unet", "segmenter.network.strides=[2,2]", "segmenter.precision=bf16",
 )  # fmt: skip
+SIDE_BY_SIDE_IN_BF16 = ("trainer.channels_last=true", "segmenter.precision=bf16")
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,13 @@ def test_the_registered_weights_are_the_validated_average(
 
 @pytest.mark.parametrize(
     ("step", "everything"),
-    [(1, EVERYTHING), (6, EVERYTHING), (8, EVERYTHING), (6, (*LIGHT_UNET_IN_BF16, *EVERYTHING))],
+    [
+        (1, EVERYTHING),
+        (6, EVERYTHING),
+        (8, EVERYTHING),
+        (6, (*LIGHT_UNET_IN_BF16, *EVERYTHING)),
+        (6, (*SIDE_BY_SIDE_IN_BF16, *EVERYTHING)),
+    ],
 )
 def test_a_training_with_everything_on_goes_on_bit_for_bit(
     step: int,

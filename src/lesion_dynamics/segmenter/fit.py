@@ -117,6 +117,8 @@ def fit(
     KeyboardInterrupt : interrupted; the last finished epoch is kept.
     """
     keep_freed_memory()
+    # Only a mistake would read memory before it is written; to fill it took a tenth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
     last = run_folder / LAST_CHECKPOINT

@@ -33,6 +33,8 @@ _VALIDATION_THRESHOLD = 0.5
 _VALIDATION_MINIMUM_LESION_VOLUME_MM3 = 14.0  # a sphere of 3 mm diameter
 _PREVALENCE_AT_START = 0.01
 _CONVOLUTION_DIMENSIONS = 5  # of weights: out, in, x, y, z
+_SIDE_BY_SIDE = (UNetSettings,)
+"""Networks that train in bf16 on a processor with the channels of a voxel side by side, unasked."""
 
 
 class LesionModule(pl.LightningModule):
@@ -86,11 +88,11 @@ class LesionModule(pl.LightningModule):
     def levels(self, channels: Tensor) -> list[Tensor]:
         """Logits of every level that answers to a batch, (batch, 1, x, y, z), finest first.
 
-        The UNet trains in bf16 on a processor with the channels of a voxel side by side
-        (:mod:`lesion_dynamics.segmenter.quick_norm`).
+        In bf16 on a processor the UNet trains with the channels of a voxel side by side, the
+        DynUNet where that is asked for (:mod:`lesion_dynamics.segmenter.quick_norm`).
         """
         quick = (
-            isinstance(self.settings.segmenter.network, UNetSettings)
+            isinstance(self.settings.segmenter.network, _SIDE_BY_SIDE)
             and self.device.type == "cpu"
             and self.chosen_precision() == "bf16"
         )

@@ -17,6 +17,7 @@ from monai.networks.nets.swin_unetr import BasicLayer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lesion_dynamics.segmenter.quick_block import with_quick_blocks
 from lesion_dynamics.segmenter.quick_norm import with_quick_norm
 from lesion_dynamics.segmenter.quick_prelu import with_quick_prelu
 from lesion_dynamics.settings.networks import (
@@ -151,7 +152,7 @@ def _dynunet(settings: DynUNetSettings, input_channels: int) -> nn.Module:
         deep_supervision=settings.deep_supervision > 0,
         deep_supr_num=max(settings.deep_supervision, 1),
     )
-    return backbone
+    return with_quick_blocks(backbone)
 
 
 def _segresnet(settings: SegResNetSettings, input_channels: int) -> nn.Module:
