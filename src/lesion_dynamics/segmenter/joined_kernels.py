@@ -6,10 +6,10 @@ from numba import njit
 
 from lesion_dynamics.segmenter.norm_kernels import PARTS, Bits
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
-@_compiled
+@compiled
 def joined(one: Bits, other: Bits, first: int, last: int, result: Bits) -> None:
     """(batch, voxels, channels) of ``one``, then ``other``; pieces ``first`` to ``last``."""
     _, voxels, channels = one.shape
@@ -24,7 +24,7 @@ def joined(one: Bits, other: Bits, first: int, last: int, result: Bits) -> None:
                 result[n, voxel, k] = other[n, voxel, k - channels]
 
 
-@_compiled
+@compiled
 def parted(both: Bits, first: int, last: int, one: Bits, other: Bits) -> None:
     """The reverse."""
     _, voxels, channels = one.shape

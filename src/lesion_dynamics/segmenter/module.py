@@ -20,7 +20,7 @@ from lesion_dynamics.segmenter.precision import Precision, autocast, choose_prec
 from lesion_dynamics.segmenter.schedules import learning_rate_share
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
 from lesion_dynamics.segmenter.weight_average import WeightAverage
-from lesion_dynamics.settings.networks import UNetSettings
+from lesion_dynamics.settings.networks import DynUNetSettings, UNetSettings
 from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
 from lesion_dynamics.settings.training import TrainSettings
 
@@ -33,7 +33,7 @@ _VALIDATION_THRESHOLD = 0.5
 _VALIDATION_MINIMUM_LESION_VOLUME_MM3 = 14.0  # a sphere of 3 mm diameter
 _PREVALENCE_AT_START = 0.01
 _CONVOLUTION_DIMENSIONS = 5  # of weights: out, in, x, y, z
-_SIDE_BY_SIDE = (UNetSettings,)
+_SIDE_BY_SIDE = (UNetSettings, DynUNetSettings)
 """Networks that train in bf16 on a processor with the channels of a voxel side by side, unasked."""
 
 
@@ -88,8 +88,8 @@ class LesionModule(pl.LightningModule):
     def levels(self, channels: Tensor) -> list[Tensor]:
         """Logits of every level that answers to a batch, (batch, 1, x, y, z), finest first.
 
-        In bf16 on a processor the UNet trains with the channels of a voxel side by side, the
-        DynUNet where that is asked for (:mod:`lesion_dynamics.segmenter.quick_norm`).
+        In bf16 on a processor UNet and DynUNet train with the channels of a voxel side by side
+        (:mod:`lesion_dynamics.segmenter.quick_norm`, :mod:`lesion_dynamics.segmenter.quick_block`).
         """
         quick = (
             isinstance(self.settings.segmenter.network, _SIDE_BY_SIDE)

@@ -18,28 +18,31 @@ Sums = NDArray[np.float64]
 
 PARTS = 4
 """Pieces of a sample."""
-_BLOCK = 512  # elements of an inner loop, about
-_BLOCKS = 64  # that are summed in float32
+BLOCK = 512
+"""Elements of an inner loop, about."""
+BLOCKS = 64
+"""That are summed in float32."""
 F = np.float32
 U = np.uint32
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
-@_compiled
-def _value(bits: np.uint16) -> np.float32:
+@compiled
+def float_of(bits: np.uint16) -> np.float32:
+    """A bf16."""
     return U(U(bits) << U(16)).view(np.float32)
 
 
-@_compiled
-def _rounded(value: np.float32) -> np.uint16:
+@compiled
+def bits_of_float(value: np.float32) -> np.uint16:
     """The nearest bf16, ties to even."""
     bits = F(value).view(np.uint32)
     return np.uint16(U(bits + U(0x7FFF) + ((bits >> U(16)) & U(1))) >> U(16))
 
 
-@_compiled
-def _flat(activation: Bits, piece: int) -> Bits:
+@compiled
+def flat_piece(activation: Bits, piece: int) -> Bits:
     """A piece of an activation, the channels of one voxel after those of the other."""
     _, voxels, channels = activation.shape
     n, part = piece // PARTS, piece % PARTS
@@ -48,8 +51,8 @@ def _flat(activation: Bits, piece: int) -> Bits:
     return flat
 
 
-@_compiled
-def _tiled(row: Floats, size: int) -> Floats:
+@compiled
+def tiled(row: Floats, size: int) -> Floats:
     """(size,) of a row, again and again."""
     result = np.empty(size, np.float32)
     for k in range(size):
@@ -57,56 +60,56 @@ def _tiled(row: Floats, size: int) -> Floats:
     return result
 
 
-@_compiled
-def _folded(target: Sums, block: Floats) -> None:
+@compiled
+def folded(target: Sums, block: Floats) -> None:
     """Add a block of channels, again and again, to the sum of each, and empty it."""
     for k in range(len(block)):
         target[k % len(target)] += block[k]
         block[k] = 0
 
 
-@_compiled
+@compiled
 def moments(inputs: Bits, first: int, last: int, sums: Sums) -> None:
     """Sums and sums of squares of pieces ``first`` to ``last``, into (pieces, 2, channels)."""
     channels = inputs.shape[2]
-    size = max(1, _BLOCK // channels) * channels
+    size = max(1, BLOCK // channels) * channels
     total, squares = np.zeros(size, np.float32), np.zeros(size, np.float32)
     for piece in range(first, last):
-        flat = _flat(inputs, piece)
+        flat = flat_piece(inputs, piece)
         sums[piece] = 0
         for block, start in enumerate(range(0, len(flat), size)):
             given = flat[start : start + size]
             for k in range(len(given)):
-                value = _value(given[k])
+                value = float_of(given[k])
                 total[k] += value
                 squares[k] += value * value
-            if block % _BLOCKS == _BLOCKS - 1:
-                _folded(sums[piece, 0], total)
-                _folded(sums[piece, 1], squares)
-        _folded(sums[piece, 0], total)
-        _folded(sums[piece, 1], squares)
+            if block % BLOCKS == BLOCKS - 1:
+                folded(sums[piece, 0], total)
+                folded(sums[piece, 1], squares)
+        folded(sums[piece, 0], total)
+        folded(sums[piece, 1], squares)
 
 
-@_compiled
+@compiled
 def activated(
     inputs: Bits, first: int, last: int, scale: Floats, shift: Floats, slope: float, result: Bits
 ) -> None:
     """PReLU of ``inputs * scale + shift``; scale, shift (batch, channels)."""
     channels = inputs.shape[2]
-    size = max(1, _BLOCK // channels) * channels
+    size = max(1, BLOCK // channels) * channels
     below = F(slope)
     for piece in range(first, last):
-        n, flat = piece // PARTS, _flat(inputs, piece)
-        target = _flat(result, piece)
-        factor, offset = _tiled(scale[n], size), _tiled(shift[n], size)
+        n, flat = piece // PARTS, flat_piece(inputs, piece)
+        target = flat_piece(result, piece)
+        factor, offset = tiled(scale[n], size), tiled(shift[n], size)
         for start in range(0, len(flat), size):
             given, out = flat[start : start + size], target[start : start + size]
             for k in range(len(given)):
-                z = _value(given[k]) * factor[k] + offset[k]
-                out[k] = _rounded(z if z > F(0) else below * z)
+                z = float_of(given[k]) * factor[k] + offset[k]
+                out[k] = bits_of_float(z if z > F(0) else below * z)
 
 
-@_compiled
+@compiled
 def gradient_moments(
     inputs: Bits, gradient: Bits, first: int, last: int, scale: Floats, shift: Floats,
     slope: float, sums: Sums,
@@ -115,53 +118,53 @@ def gradient_moments(
     input, and of the part that PReLU's weight gets.
     """
     channels = inputs.shape[2]
-    size = max(1, _BLOCK // channels) * channels
+    size = max(1, BLOCK // channels) * channels
     below = F(slope)
     plain, times = np.zeros(size, np.float32), np.zeros(size, np.float32)
     weight = np.zeros(size, np.float32)
     for piece in range(first, last):
-        n, flat = piece // PARTS, _flat(inputs, piece)
-        above = _flat(gradient, piece)
-        factor, offset = _tiled(scale[n], size), _tiled(shift[n], size)
+        n, flat = piece // PARTS, flat_piece(inputs, piece)
+        above = flat_piece(gradient, piece)
+        factor, offset = tiled(scale[n], size), tiled(shift[n], size)
         sums[piece] = 0
         for block, start in enumerate(range(0, len(flat), size)):
             given, coming = flat[start : start + size], above[start : start + size]
             for k in range(len(given)):
-                z = _value(given[k]) * factor[k] + offset[k]
-                come = _value(coming[k])
+                z = float_of(given[k]) * factor[k] + offset[k]
+                come = float_of(coming[k])
                 passed = come if z > F(0) else below * come
                 plain[k] += passed
                 times[k] += passed * z
                 weight[k] += come * min(z, F(0))
-            if block % _BLOCKS == _BLOCKS - 1:
-                _folded(sums[piece, 0], plain)
-                _folded(sums[piece, 1], times)
-                _folded(sums[piece, 2], weight)
-        _folded(sums[piece, 0], plain)
-        _folded(sums[piece, 1], times)
-        _folded(sums[piece, 2], weight)
+            if block % BLOCKS == BLOCKS - 1:
+                folded(sums[piece, 0], plain)
+                folded(sums[piece, 1], times)
+                folded(sums[piece, 2], weight)
+        folded(sums[piece, 0], plain)
+        folded(sums[piece, 1], times)
+        folded(sums[piece, 2], weight)
 
 
-@_compiled
+@compiled
 def input_gradient(
     inputs: Bits, gradient: Bits, first: int, last: int, scale: Floats, shift: Floats,
     slope: float, means: Floats, result: Bits,
 ) -> None:  # fmt: skip
     """Gradient of the inputs. means : (batch, 2, channels) of :func:`gradient_moments`."""
     channels = inputs.shape[2]
-    size = max(1, _BLOCK // channels) * channels
+    size = max(1, BLOCK // channels) * channels
     below = F(slope)
     for piece in range(first, last):
-        n, flat = piece // PARTS, _flat(inputs, piece)
-        above = _flat(gradient, piece)
-        target = _flat(result, piece)
-        factor, offset = _tiled(scale[n], size), _tiled(shift[n], size)
-        plain, times = _tiled(means[n, 0], size), _tiled(means[n, 1], size)
+        n, flat = piece // PARTS, flat_piece(inputs, piece)
+        above = flat_piece(gradient, piece)
+        target = flat_piece(result, piece)
+        factor, offset = tiled(scale[n], size), tiled(shift[n], size)
+        plain, times = tiled(means[n, 0], size), tiled(means[n, 1], size)
         for start in range(0, len(flat), size):
             given, coming = flat[start : start + size], above[start : start + size]
             out = target[start : start + size]
             for k in range(len(given)):
-                z = _value(given[k]) * factor[k] + offset[k]
-                come = _value(coming[k])
+                z = float_of(given[k]) * factor[k] + offset[k]
+                come = float_of(coming[k])
                 passed = come if z > F(0) else below * come
-                out[k] = _rounded(factor[k] * (passed - plain[k] - z * times[k]))
+                out[k] = bits_of_float(factor[k] * (passed - plain[k] - z * times[k]))

@@ -19,7 +19,7 @@ from lesion_dynamics.segmenter.affine_norm_kernels import (
 )
 from lesion_dynamics.segmenter.joined_kernels import joined, parted
 from lesion_dynamics.segmenter.norm_kernels import PARTS, activated, moments
-from lesion_dynamics.segmenter.quick_norm import _bits, _is_quick, _means, _shared
+from lesion_dynamics.segmenter.quick_norm import bits_of, is_quick, means_of, shared_out
 
 
 class QuickBasicBlock(UnetBasicBlock):
@@ -37,7 +37,7 @@ class QuickUpBlock(UnetUpBlock):
     def forward(self, inp: Tensor, skip: Tensor) -> Tensor:
         """(batch, channels, x, y, z), and the same of twice the size."""
         out = self.transp_conv(inp)
-        quick = _is_quick(out) and _is_quick(skip)
+        quick = is_quick(out) and is_quick(skip)
         both = _Joined.apply(out, skip) if quick else torch.cat((out, skip), dim=1)  # type: ignore[no-untyped-call]
         result: Tensor = self.conv_block(both)
         return result
@@ -58,7 +58,7 @@ def with_quick_blocks(network: nn.Module) -> nn.Module:
 
 
 def _normalised(norm: nn.Module, activate: nn.Module, inputs: Tensor) -> Tensor:
-    if _is_quick(inputs) and inputs[0, 0].numel() > 1 and _is_plain(norm, activate):
+    if is_quick(inputs) and inputs[0, 0].numel() > 1 and _is_plain(norm, activate):
         result: Tensor = _NormLeakyReLU.apply(  # type: ignore[no-untyped-call]
             inputs, norm.weight, norm.bias, norm.eps, activate.negative_slope
         )
@@ -83,19 +83,19 @@ class _NormLeakyReLU(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, epsilon: float, slope: float
     ) -> Tensor:
-        given = _bits(inputs)
+        given = bits_of(inputs)
         batch, voxels, channels = given.shape
         sums = np.empty((batch * PARTS, 2, channels))
-        _shared(lambda first, last: moments(given, first, last, sums), batch)
-        mean, square = _means(sums, batch, voxels)
+        shared_out(lambda first, last: moments(given, first, last, sums), batch)
+        mean, square = means_of(sums, batch, voxels)
         scale = 1 / np.sqrt(np.maximum(square - mean**2, 0) + epsilon)
         factor = scale * weight.detach().numpy()
         offset = bias.detach().numpy() - mean * factor
         lines = np.stack([scale, -mean * scale, factor, offset], axis=1).astype(np.float32)
         line, shift = np.ascontiguousarray(lines[:, 2]), np.ascontiguousarray(lines[:, 3])
         result = torch.empty_like(inputs, memory_format=torch.channels_last_3d)
-        out = _bits(result)
-        _shared(lambda a, b: activated(given, a, b, line, shift, slope, out), batch)
+        out = bits_of(result)
+        shared_out(lambda a, b: activated(given, a, b, line, shift, slope, out), batch)
         ctx.save_for_backward(inputs)
         ctx.lines, ctx.slope = lines, slope
         return result
@@ -105,15 +105,17 @@ class _NormLeakyReLU(torch.autograd.Function):
         (inputs,) = ctx.saved_tensors
         lines, slope = ctx.lines, ctx.slope
         coming = gradient.contiguous(memory_format=torch.channels_last_3d)
-        given, above = _bits(inputs), _bits(coming)
+        given, above = bits_of(inputs), bits_of(coming)
         batch, voxels, channels = given.shape
         sums = np.empty((batch * PARTS, 2, channels))
-        _shared(lambda a, b: affine_gradient_moments(given, above, a, b, lines, slope, sums), batch)
-        plain, times = _means(sums, batch, voxels)
+        shared_out(
+            lambda a, b: affine_gradient_moments(given, above, a, b, lines, slope, sums), batch
+        )
+        plain, times = means_of(sums, batch, voxels)
         means = np.stack([plain, times], axis=1).astype(np.float32)
         result = torch.empty_like(inputs, memory_format=torch.channels_last_3d)
-        out = _bits(result)
-        _shared(
+        out = bits_of(result)
+        shared_out(
             lambda a, b: affine_input_gradient(given, above, a, b, lines, slope, means, out), batch
         )
         of_weight, of_bias = (
@@ -130,16 +132,16 @@ class _Joined(torch.autograd.Function):
     def forward(ctx: Any, one: Tensor, other: Tensor) -> Tensor:
         ctx.channels = one.shape[1], other.shape[1]
         result = _like(one, sum(ctx.channels))
-        left, right, out = _bits(one), _bits(other), _bits(result)
-        _shared(lambda a, b: joined(left, right, a, b, out), len(one))
+        left, right, out = bits_of(one), bits_of(other), bits_of(result)
+        shared_out(lambda a, b: joined(left, right, a, b, out), len(one))
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         coming = gradient.contiguous(memory_format=torch.channels_last_3d)
         one, other = (_like(coming, channels) for channels in ctx.channels)
-        both, left, right = _bits(coming), _bits(one), _bits(other)
-        _shared(lambda a, b: parted(both, a, b, left, right), len(coming))
+        both, left, right = bits_of(coming), bits_of(one), bits_of(other)
+        shared_out(lambda a, b: parted(both, a, b, left, right), len(coming))
         return one, other
 
 

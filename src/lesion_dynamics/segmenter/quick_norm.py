@@ -37,7 +37,7 @@ class QuickNormPReLU(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(batch, channels, x, y, z)."""
-        if _is_quick(inputs):
+        if is_quick(inputs):
             result: Tensor = _NormPReLU.apply(inputs, self.A.weight, self.N.eps)  # type: ignore[no-untyped-call]
             return result
         activated: Tensor = self.A(self.N(inputs))
@@ -53,7 +53,7 @@ class NormalisedConvTranspose3d(nn.ConvTranspose3d):
 
     def forward(self, inputs: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(batch, channels, x, y, z)."""
-        if not _is_quick(inputs) or self.bias is None or output_size is not None:
+        if not is_quick(inputs) or self.bias is None or output_size is not None:
             return super().forward(inputs, output_size)
         result = nn.functional.conv_transpose3d(
             inputs, self.weight, None, self.stride, self.padding, self.output_padding,  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ class NormalisedConvTranspose3d(nn.ConvTranspose3d):
         return unchanged
 
 
-def _is_quick(inputs: Tensor) -> bool:
+def is_quick(inputs: Tensor) -> bool:
     """Training in bf16 on a processor, the channels of a voxel side by side."""
     return (
         torch.is_grad_enabled()
@@ -119,17 +119,17 @@ class _NoEffect(torch.autograd.Function):
 class _NormPReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        given = _bits(inputs)
+        given = bits_of(inputs)
         batch, voxels, channels = given.shape
         sums = np.empty((batch * PARTS, 2, channels))
-        _shared(lambda first, last: moments(given, first, last, sums), batch)
-        mean, square = _means(sums, batch, voxels)
+        shared_out(lambda first, last: moments(given, first, last, sums), batch)
+        mean, square = means_of(sums, batch, voxels)
         scale = 1 / np.sqrt(np.maximum(square - mean**2, 0) + epsilon)
         shift = (-mean * scale).astype(np.float32)
         scale, slope = scale.astype(np.float32), float(weight)
         result = torch.empty_like(inputs)
-        out = _bits(result)
-        _shared(lambda a, b: activated(given, a, b, scale, shift, slope, out), batch)
+        out = bits_of(result)
+        shared_out(lambda a, b: activated(given, a, b, scale, shift, slope, out), batch)
         ctx.save_for_backward(inputs, weight)
         ctx.line = scale, shift, slope
         return result
@@ -139,22 +139,24 @@ class _NormPReLU(torch.autograd.Function):
         inputs, weight = ctx.saved_tensors
         scale, shift, slope = ctx.line
         coming = gradient.contiguous(memory_format=torch.channels_last_3d)
-        given, above = _bits(inputs), _bits(coming)
+        given, above = bits_of(inputs), bits_of(coming)
         batch, voxels, channels = given.shape
         sums = np.empty((batch * PARTS, 3, channels))
-        _shared(lambda a, b: gradient_moments(given, above, a, b, scale, shift, slope, sums), batch)
-        plain, times, of_weight = _means(sums, batch, voxels)
+        shared_out(
+            lambda a, b: gradient_moments(given, above, a, b, scale, shift, slope, sums), batch
+        )
+        plain, times, of_weight = means_of(sums, batch, voxels)
         means = np.stack([plain, times], axis=1).astype(np.float32)
         result = torch.empty_like(inputs)
-        out = _bits(result)
-        _shared(
+        out = bits_of(result)
+        shared_out(
             lambda a, b: input_gradient(given, above, a, b, scale, shift, slope, means, out), batch
         )
         total = torch.full_like(weight, float(of_weight.sum() * voxels))
         return result, total, None
 
 
-def _bits(activation: Tensor) -> NDArray[np.uint16]:
+def bits_of(activation: Tensor) -> NDArray[np.uint16]:
     """(batch, voxels, channels) of a bf16 activation whose channels lie side by side."""
     batch, channels = activation.shape[:2]
     rows = activation.detach().permute(0, 2, 3, 4, 1).reshape(batch, -1, channels)
@@ -162,13 +164,13 @@ def _bits(activation: Tensor) -> NDArray[np.uint16]:
     return bits.view(np.uint16)
 
 
-def _means(sums: NDArray[np.float64], batch: int, voxels: int) -> NDArray[np.float64]:
+def means_of(sums: NDArray[np.float64], batch: int, voxels: int) -> NDArray[np.float64]:
     """(kinds, batch, channels) of sums of pieces."""
     totals: NDArray[np.float64] = sums.reshape(batch, PARTS, *sums.shape[1:]).sum(axis=1)
     return totals.swapaxes(0, 1) / voxels
 
 
-def _shared(kernel: Callable[[int, int], None], batch: int) -> None:
+def shared_out(kernel: Callable[[int, int], None], batch: int) -> None:
     """Run ``kernel`` on every piece, shared out among as many threads as torch uses."""
     pieces, threads = batch * PARTS, min(torch.get_num_threads(), batch * PARTS)
     bounds = [pieces * turn // threads for turn in range(threads + 1)]

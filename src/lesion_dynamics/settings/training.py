@@ -142,7 +142,7 @@ class TrainerSettings(Strict):
     threads : torch threads; 0 leaves torch's own choice.
     deterministic : the same weights from the same seed, also on a GPU, where that is slower.
     channels_last : the channels of a voxel side by side in memory. Changes speed, and results by
-        rounding alone; on processors with AMX a DynUNet's step takes half of its time.
+        rounding alone. UNet and DynUNet train so in bf16 on processors in any case.
     wait_for_disk_seconds : how long a checkpoint that does not fit on the disk is tried again
         before the training ends; the last one that did stays.
     """
