@@ -49,10 +49,7 @@ class LesionModule(pl.LightningModule):
         self.network.start_at_lesion_prevalence(_PREVALENCE_AT_START)
         if settings.trainer.activation_checkpointing:
             self.network.recompute_activations()
-        if settings.trainer.channels_last:
-            for weight in self.network.parameters():
-                if weight.ndim == _CONVOLUTION_DIMENSIONS:
-                    weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
+        self._lay_out_weights()
         self._loss = build_loss(settings.loss)
         self.average = self._fresh_average()
         self._agreements: list[Agreement] = []
@@ -63,8 +60,18 @@ class LesionModule(pl.LightningModule):
 
     def start_from(self, weights: Path) -> None:
         """Begin with the weights of a model version, safetensors, instead of fresh ones."""
+        for weight in self.network.parameters():
+            weight.data = weight.data.contiguous()  # load_model knows no other order
         safetensors.torch.load_model(self.network, weights, strict=True)
+        self._lay_out_weights()
         self.average = self._fresh_average()
+
+    def _lay_out_weights(self) -> None:
+        if not self.settings.trainer.channels_last:
+            return
+        for weight in self.network.parameters():
+            if weight.ndim == _CONVOLUTION_DIMENSIONS:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
 
     def chosen_precision(self) -> Precision:
         """The arithmetic of training and validation on the device in use."""
