@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from tests.segmenter.small_training import Weights, last_weights, same, settings, trained, weights
 from tests.segmenter.training_scan_files import write_scan
@@ -109,6 +110,21 @@ def test_knobs_of_the_machine_change_nothing(
         again = weights(usual, scans, tmp_path / knob, knob)
         for name, value in plain.items():
             torch.testing.assert_close(again[name], value)
+
+
+def test_weights_to_start_from_are_read_whatever_their_order_in_memory(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    torch.manual_seed(3)
+    one = LesionModule(settings())
+    safetensors.torch.save_model(one.network, str(file))
+    other = LesionModule(settings("trainer.channels_last=true"))
+    other.start_from(file)
+    for (name, mine), its in zip(
+        one.network.named_parameters(), other.network.parameters(), strict=True
+    ):
+        assert torch.equal(mine, its), name
+    kernel = next(one for one in other.network.parameters() if one.ndim == 5 and one.shape[1] > 1)
+    assert kernel.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 @pytest.mark.parametrize("wanted", [True, False])
