@@ -78,6 +78,10 @@ class OutputError(UserError):
     """An output folder that cannot be written, or a disk that is full."""
 
 
+class PeerLostError(UserError):
+    """Another process of one training ended; this one cannot go on without it."""
+
+
 class DiskFullError(OutputError):
     """A disk that is full, or a quota that is used up.
 
