@@ -26,6 +26,7 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.workflows.training import run
 from lesion_dynamics.workflows.training_data import data_record, data_tags, dataset_of
 from lesion_dynamics.workflows.training_plan import plan_training
+from lesion_dynamics.workflows.training_steps import _training_record
 from lesion_dynamics.workflows.training_version import registered_run
 
 FINE = ("initial_model_version=lesion-segmenter/1", "name=fine", "trainer.epochs=1")
@@ -74,6 +75,9 @@ def test_folds_share_out_the_participants_and_name_other_trainings(
     assert not first & second
     assert first | second == {scan.participant_id for scan in plans[0].scans}
     assert plans[0].key != plans[1].key
+    recorded = _training_record(plans[1], place.training("folds=2", "fold=2"))
+    assert recorded["fold"] == "2 of 2"
+    assert "fold" not in _training_record(plans[1], place.training())
 
 
 @pytest.mark.slow

@@ -230,4 +230,13 @@ class TrainSettings(Strict):
                 )
         if self.fold > self.folds:
             raise ValueError(f"fold={self.fold} is above folds={self.folds}")
+        if self.folds > 1 and self.synthesis.share == 1:
+            raise ValueError(
+                f"folds={self.folds} changes nothing with synthesis.share=1: every labelled scan "
+                "validates"
+            )
+        if self.folds > 1 and self.split_from is not None:
+            raise ValueError(
+                f"folds={self.folds} deals the participants anew; split_from keeps a split"
+            )
         return self
