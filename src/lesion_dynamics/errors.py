@@ -79,7 +79,7 @@ class OutputError(UserError):
 
 
 class PeerLostError(UserError):
-    """Another process of one training ended; this one cannot go on without it."""
+    """Of several processes that train together, this one cannot reach the others any more."""
 
 
 class DiskFullError(OutputError):

@@ -50,8 +50,9 @@ def test_the_others_say_which_they_are_and_where_to_look(
     with pytest.raises(PeerLostError) as lost:
         trained(scans, tmp_path, "trainer.devices=2")
     assert str(lost.value) == (
-        f"process 2 of 2: another process of this training ended ({said}). "
-        "That one says why; start the same command again: it goes on from the last epoch."
+        f"process 2 of 2: this process lost the others of its training ({said}). "
+        "Another one says why it ended; mend that and start the same command again: it goes on "
+        "from the last epoch."
     )
 
 

@@ -166,9 +166,10 @@ def _peer_lost(error: RuntimeError, processes: int) -> PeerLostError:
     gloos = re.search(r"gloo/transport\S*\] ([\w ]*\w)", str(error))
     said = gloos[1] if gloos else str(error).partition("\n")[0]
     return PeerLostError(
-        f"another process of this training ended ({said})",
+        f"this process lost the others of its training ({said})",
         where=f"process {_rank() + 1} of {processes}",
-        remedy="That one says why; start the same command again: it goes on from the last epoch.",
+        remedy="Another one says why it ended; mend that and start the same command again: it goes "
+        "on from the last epoch.",
     )
 
 
