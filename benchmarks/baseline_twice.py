@@ -93,7 +93,7 @@ def moments(folder: Path) -> dict[str, Callable[[], bool]]:
     """When a training is killed: what must be there, by the moment's name."""
     runs = folder / "runs"
     return {
-        "heads are drawn": lambda: bool(list(runs.glob("drawn_heads/*/*"))),
+        "heads are drawn": lambda: bool(list(runs.glob("drawn_heads/*"))),
         "half of the epochs are done": lambda: (
             bool(list(runs.glob(f"*/{LAST_CHECKPOINT}"))) and epochs_kept(folder) >= EPOCHS // 2
         ),

@@ -7,6 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 from tests.conftest import ROOT
 
@@ -23,6 +27,15 @@ def sweep(*task: str) -> Iterator[DictConfig]:
         with open_dict(config):
             config.hydra.overrides.task = list(task)
         yield config
+
+
+def composed_by_hydra(config: DictConfig, task: tuple[str, ...]) -> None:
+    """What `BasicSweeper.sweep` does with all jobs before it launches the first."""
+    loader = GlobalHydra.instance().config_loader()
+    overrides = OverridesParser.create(loader).parse_overrides(list(task))
+    (jobs,) = BasicSweeper.split_arguments(overrides, None)
+    for job in jobs:
+        loader.load_sweep_config(config, job)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +66,15 @@ def test_a_good_sweep_passes_brackets_experiments_and_deletions_included() -> No
     )  # fmt: skip
     with sweep(*task) as config:
         require_valid_jobs(config, TrainSettings)
+
+
+@pytest.mark.parametrize(
+    "task", [("segmenter=unet,nosuch",), ("trainer.epoch=1,2",), ("seed=interval(1,2)",)]
+)
+def test_what_cannot_be_composed_is_left_to_hydra_which_refuses_it_next(
+    task: tuple[str, ...],
+) -> None:
+    with sweep(*task) as config:
+        require_valid_jobs(config, TrainSettings)
+        with pytest.raises(HydraException):
+            composed_by_hydra(config, task)

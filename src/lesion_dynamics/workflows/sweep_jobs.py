@@ -1,7 +1,8 @@
 """The jobs of a sweep before the first of them runs: a wrong one is refused at once.
 
-Hydra composes and checks each job when its turn comes, so the last one's mistake would be told
-after all the others have been trained.
+Hydra composes all jobs before the first one, so it refuses what cannot be composed; whether their
+settings go together is seen when a job's turn comes. The last one's mistake would be told after all
+the others have been trained.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from lesion_dynamics.settings.strict import Strict, validated
 
@@ -25,6 +29,16 @@ def require_valid_jobs(config: DictConfig, schema: type[Strict]) -> None:
     ------
     ConfigurationError : of the first job whose settings are refused; names what it varies.
     """
+    try:
+        jobs = list(_composed(config))
+    except (HydraException, OmegaConfBaseException):
+        return  # Hydra comes to it next, and says it in its own words
+    for varied, values in jobs:
+        validated(schema, values, partial(_origin, varied))
+
+
+def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """What each job varies, and the values of all its keys."""
     loader = GlobalHydra.instance().config_loader()
     for varied, overrides in _jobs([str(one) for one in config.hydra.overrides.task], loader):
         job = loader.load_sweep_config(config, overrides)
@@ -32,7 +46,7 @@ def require_valid_jobs(config: DictConfig, schema: type[Strict]) -> None:
             del job.hydra
         values = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
         assert isinstance(values, Mapping)
-        validated(schema, {str(key): one for key, one in values.items()}, partial(_origin, varied))
+        yield varied, {str(key): one for key, one in values.items()}
 
 
 def _jobs(task: list[str], loader: ConfigLoader) -> Iterator[tuple[list[str], list[str]]]:
