@@ -33,7 +33,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kill_training import NOT_YET, ROOT, differences, epochs_kept
+from kill_training import NOT_YET, ROOT, differences, epochs_kept, left_by
 
 from lesion_dynamics.phantom.generate import generate
 from lesion_dynamics.segmenter.fit import LAST_CHECKPOINT
@@ -160,6 +160,7 @@ def measure(place: Path, given: argparse.Namespace) -> int:
     result = {
         "trainings": prints,
         "same_bytes": all(prints[name] == prints["first"] for name in names),
+        "compared": len(left_by(place / "first")),
         "different": different,
         "killed_when_and_epochs_kept": state["killed"],
         "settings": list(SMALLER),
