@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from tests.conftest import Workplace
 
-from lesion_dynamics.errors import ModelVersionError
+from lesion_dynamics.errors import CohortError, ModelVersionError
 from lesion_dynamics.model_version import ModelVersion, load_model_version
 from lesion_dynamics.records import lineage
 from lesion_dynamics.records.pinned_data import pin_beside
@@ -78,6 +78,19 @@ def test_folds_share_out_the_participants_and_name_other_trainings(
     recorded = _training_record(plans[1], place.training("folds=2", "fold=2"))
     assert recorded["fold"] == "2 of 2"
     assert "fold" not in _training_record(plans[1], place.training())
+
+
+@pytest.mark.parametrize("fold", [1, 8])
+def test_a_fold_without_any_lesion_is_refused_before_the_first_one_trains(
+    fold: int, workplace: Workplace
+) -> None:
+    """One of the eight participants has no lesion: left alone, nothing chooses a threshold."""
+    with pytest.raises(
+        CohortError,
+        match=r"fold \d of 8: none of the 1 validation participant\(s\) has a reference lesion",
+    ):
+        plan_training(workplace.training("folds=8", f"fold={fold}"))
+    assert plan_training(workplace.training("folds=4", "fold=4")).split.validation
 
 
 @pytest.mark.slow

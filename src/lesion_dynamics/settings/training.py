@@ -210,6 +210,11 @@ class TrainSettings(Strict):
     output: Path
     processes: int = Field(ge=0)
 
+    @property
+    def split_seed_used(self) -> int:
+        """Of the split and the folds."""
+        return self.seed if self.split_seed is None else self.split_seed
+
     @model_validator(mode="after")
     def _parts_fit_together(self) -> TrainSettings:
         network = self.segmenter.network
