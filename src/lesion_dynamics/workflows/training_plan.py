@@ -151,10 +151,10 @@ def _require_lesions_to_validate(
             raise CohortError(
                 f"none of the {len(validation)} validation participant(s) has a reference lesion",
                 where=f"fold {fold} of {settings.folds}" if several else "validation participants",
-                remedy="Ask for fewer folds, or choose another split_seed."
+                # Lesion-free participants are dealt by themselves: no other seed would help.
+                remedy="Ask for fewer folds."
                 if several
-                else "Choose another split_seed or validation_fraction, or add participants with "
-                "lesions.",
+                else "Add participants with lesions: two of one diagnosis, for one on each side.",
             )
 
 
