@@ -78,6 +78,10 @@ class OutputError(UserError):
     """An output folder that cannot be written, or a disk that is full."""
 
 
+class PeerLostError(UserError):
+    """Of several processes that train together, this one cannot reach the others any more."""
+
+
 class DiskFullError(OutputError):
     """A disk that is full, or a quota that is used up.
 

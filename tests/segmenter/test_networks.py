@@ -117,6 +117,8 @@ def test_no_network_normalises_a_single_output_channel(name: str) -> None:
         (["segmenter=unet", "segmenter.network.strides=[2,2]"], "4 levels need 3 strides"),
         (["patch.batch=3", "trainer.devices=2"], "cannot be shared out among 2"),
         (["fold=3", "folds=2"], "fold=3 is above folds=2"),
+        (["folds=2", "synthesis.share=1"], "folds=2 changes nothing with synthesis.share=1"),
+        (["folds=2", "split_from=m/1"], "folds=2 deals the participants anew"),
         (["patch.lesion_fraction=0.7", "patch.lookalike_fraction=0.4"], "at most 1 together"),
     ],
 )

@@ -46,7 +46,9 @@ class Sweep:
         return self.config("segmenter=unet,dynunet", "seed=1,2,3", *self.given)
 
     def start(self) -> str:
-        self.callback.on_multirun_start(self.whole)
+        whole = self.whole
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            self.callback.on_multirun_start(whole)
         kept = self.folder / "runs/sweeps/multirun.yaml"  # as Hydra does
         kept.parent.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.whole, kept)

@@ -25,6 +25,7 @@ from lesion_dynamics.segmenter.segmenter import Segmenter
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.training import run
 from lesion_dynamics.workflows.training_plan import _training_key, plan_training
+from lesion_dynamics.workflows.training_version import registered_run
 
 
 def key_of(settings: TrainSettings) -> str:
@@ -121,6 +122,22 @@ def test_the_same_training_is_not_done_twice(
     monkeypatch.setattr(fit_module, "fit", None)
     again = run(place.training())
     assert again.label == version.label
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_a_training_cut_off_after_its_registration_ends_well_when_it_is_started_again(
+    trained: tuple[Workplace, ModelVersion], tmp_path: Path, status: str
+) -> None:
+    """For example because the published copy had found no room."""
+    place, version = trained
+    settings = place.training(f"output={tmp_path / 'output'}")
+    client = open_store(settings.tracking).client
+    run_id = registered_run(version.weights.parent)
+    assert run_id is not None
+    client.set_terminated(run_id, status)
+    assert run(settings).label == version.label
+    assert weights_of(load_model_version(tmp_path / "output")) == weights_of(version)
+    assert client.get_run(run_id).info.status == "FINISHED"
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights_in_the_same_run(

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import safetensors.torch
 import torch
@@ -16,7 +17,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from tests.conftest import Workplace
 
-from lesion_dynamics.errors import ModelVersionError
+from lesion_dynamics.cohort.splits import Split
+from lesion_dynamics.errors import CohortError, ModelVersionError
 from lesion_dynamics.model_version import ModelVersion, load_model_version
 from lesion_dynamics.records import lineage
 from lesion_dynamics.records.pinned_data import pin_beside
@@ -25,7 +27,8 @@ from lesion_dynamics.records.store import open_store
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.workflows.training import run
 from lesion_dynamics.workflows.training_data import data_record, data_tags, dataset_of
-from lesion_dynamics.workflows.training_plan import plan_training
+from lesion_dynamics.workflows.training_plan import _require_lesions_to_validate, plan_training
+from lesion_dynamics.workflows.training_steps import _training_record
 from lesion_dynamics.workflows.training_version import registered_run
 
 FINE = ("initial_model_version=lesion-segmenter/1", "name=fine", "trainer.epochs=1")
@@ -74,6 +77,31 @@ def test_folds_share_out_the_participants_and_name_other_trainings(
     assert not first & second
     assert first | second == {scan.participant_id for scan in plans[0].scans}
     assert plans[0].key != plans[1].key
+    recorded = _training_record(plans[1], place.training("folds=2", "fold=2"))
+    assert recorded["fold"] == "2 of 2"
+    assert "fold" not in _training_record(plans[1], place.training())
+
+
+@pytest.mark.parametrize("fold", [1, 8])
+def test_a_fold_without_any_lesion_is_refused_before_the_first_one_trains(
+    fold: int, workplace: Workplace
+) -> None:
+    """One of the eight participants has no lesion: left alone, nothing chooses a threshold."""
+    with pytest.raises(
+        CohortError,
+        match=r"fold \d of 8: none of the 1 validation participant\(s\) has a reference lesion\. "
+        r"Ask for fewer folds\.$",
+    ):
+        plan_training(workplace.training("folds=8", f"fold={fold}"))
+    assert plan_training(workplace.training("folds=4", "fold=4")).split.validation
+
+
+def test_a_single_participant_with_lesions_cannot_be_on_both_sides(workplace: Workplace) -> None:
+    strata = pd.DataFrame({"participant_id": ["a", "b", "c"], "lesions": [True, False, False]})
+    settings = workplace.training()
+    _require_lesions_to_validate(Split(("b", "c"), ("a",)), strata, settings)
+    with pytest.raises(CohortError, match=r"none of the 2 .* two of one diagnosis"):
+        _require_lesions_to_validate(Split(("a",), ("b", "c")), strata, settings)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 import time
 import warnings
@@ -20,7 +21,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 from pytorch_lightning.trainer.states import TrainerStatus
 
 from lesion_dynamics.atomic_files import write_bytes
-from lesion_dynamics.errors import DiskFullError
+from lesion_dynamics.errors import DiskFullError, PeerLostError
 from lesion_dynamics.segmenter.callbacks import (
     EarlyEnd,
     History,
@@ -115,6 +116,7 @@ def fit(
     Raises
     ------
     KeyboardInterrupt : interrupted; the last finished epoch is kept.
+    PeerLostError : of several processes, another one ended.
     """
     keep_freed_memory()
     # Only a mistake would read memory before it is written; to fill it took a tenth of a step.
@@ -140,13 +142,37 @@ def fit(
             if trainer.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None
             raise
+        except RuntimeError as error:
+            if settings.trainer.processes > 1 and _is_of_the_connection(error):
+                raise _peer_lost(error, settings.trainer.processes) from error
+            raise
     best = run_folder / BEST_CHECKPOINT
     return Fitted(best if best.is_file() else last, metrics.history)
 
 
 def is_first_process() -> bool:
     """Whether this is the process that records and evaluates; of one, it is."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
+    return _rank() == 0
+
+
+def _rank() -> int:
+    return int(getattr(rank_zero_only, "rank", 0))
+
+
+def _is_of_the_connection(error: RuntimeError) -> bool:
+    # Gloo raises a plain RuntimeError that names its own source file; NCCL a DistError.
+    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
+
+
+def _peer_lost(error: RuntimeError, processes: int) -> PeerLostError:
+    gloos = re.search(r"gloo/transport\S*\] ([\w ]*\w)", str(error))
+    said = gloos[1] if gloos else str(error).partition("\n")[0]
+    return PeerLostError(
+        f"this process lost the others of its training ({said})",
+        where=f"process {_rank() + 1} of {processes}",
+        remedy="Another one says why it ended; mend that and start the same command again: it goes "
+        "on from the last epoch.",
+    )
 
 
 def load_weights(module: LesionModule, checkpoint: Path) -> None:

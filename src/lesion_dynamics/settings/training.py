@@ -211,6 +211,11 @@ class TrainSettings(Strict):
     output: Path
     processes: int = Field(ge=0)
 
+    @property
+    def split_seed_used(self) -> int:
+        """Of the split and the folds."""
+        return self.seed if self.split_seed is None else self.split_seed
+
     @model_validator(mode="after")
     def _parts_fit_together(self) -> TrainSettings:
         network = self.segmenter.network
@@ -231,4 +236,13 @@ class TrainSettings(Strict):
                 )
         if self.fold > self.folds:
             raise ValueError(f"fold={self.fold} is above folds={self.folds}")
+        if self.folds > 1 and self.synthesis.share == 1:
+            raise ValueError(
+                f"folds={self.folds} changes nothing with synthesis.share=1: every labelled scan "
+                "validates"
+            )
+        if self.folds > 1 and self.split_from is not None:
+            raise ValueError(
+                f"folds={self.folds} deals the participants anew; split_from keeps a split"
+            )
         return self

@@ -28,7 +28,9 @@ from lesion_dynamics.errors import UserError
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
+from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.command import refusals, when_cut_short
+from lesion_dynamics.workflows.sweep_jobs import require_valid_jobs
 from lesion_dynamics.workflows.training_version import UNREGISTERED, run_reference
 
 if TYPE_CHECKING:
@@ -75,7 +77,13 @@ class SweepRecord(Callback):
 
     @_heard
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
-        """Start the sweep's run, or go on with that of the same sweep before."""
+        """Start the sweep's run, or go on with that of the same sweep before.
+
+        Raises
+        ------
+        ConfigurationError : of any job, before the first one begins.
+        """
+        require_valid_jobs(config, TrainSettings)
         from lesion_dynamics.records.sweep_run import start_or_go_on_with_sweep
 
         values = _plain(config)
@@ -104,6 +112,7 @@ class SweepRecord(Callback):
         version = job_return.return_value
         assert isinstance(version, ModelVersion)
         from lesion_dynamics.records.lineage_file import of_model_version
+        from lesion_dynamics.workflows.cross_validation import fold_validated
 
         overrides = _telling(job_return.overrides or [])
         name = f"{hash_of_content(overrides)[:12]}.json"
@@ -114,6 +123,7 @@ class SweepRecord(Callback):
                 "overrides": overrides,
                 "run": run_reference(version.weights.parent),
                 "measured": _finite(version.manifest.validation["all"]),
+                **fold_validated(version, config),
                 "label": version.label,
                 "model_version": of_model_version(version),
             },
@@ -155,6 +165,7 @@ def _compare(run: SpooledRun, folder: Path) -> None:
         draw_comparison,
         settings_of,
     )
+    from lesion_dynamics.workflows.cross_validation import write_cross_validation
 
     found = [
         json.loads(path.read_text(encoding="utf-8"))
@@ -163,16 +174,16 @@ def _compare(run: SpooledRun, folder: Path) -> None:
     found.sort(key=lambda one: int(one["number"]))
     if not found:
         return
+    for setting, one in zip(settings_of([one["overrides"] for one in found]), found, strict=True):
+        one["setting"] = setting
     trainings = pd.DataFrame(
         {
-            "setting": setting,
+            "setting": one["setting"],
             "overrides": " ".join(one["overrides"]),
             "run": one["run"],
             **{name: one["measured"].get(name.removeprefix("final_")) for name in METRICS},
         }
-        for setting, one in zip(
-            settings_of([one["overrides"] for one in found]), found, strict=True
-        )
+        for one in found
     )
     trainings = trainings.astype(dict.fromkeys(METRICS, float))
     comparison = compare(trainings)
@@ -183,6 +194,7 @@ def _compare(run: SpooledRun, folder: Path) -> None:
         if one["run"] is not None:
             list_training(run, one["run"], one["overrides"])
     files = [folder / "trainings.tsv", folder / "comparison.tsv", *drawn]
+    files += write_cross_validation(folder, found)
     _write_lineage(folder, found, files)
     files.append(folder / LINEAGE_FILE)
     record_comparison(run, comparison=comparison, files=files)

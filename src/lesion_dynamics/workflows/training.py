@@ -53,6 +53,7 @@ def _finished(plan: TrainingPlan, settings: TrainSettings) -> ModelVersion | Non
     folders = [one for one in (kept, settings.output) if _version_in(one, plan) is not None]
     if not folders:
         return None
+    from lesion_dynamics.records.cut_off import finish_if_cut_off
     from lesion_dynamics.records.registry import is_registered
     from lesion_dynamics.records.spool.delivery import SPOOLED
     from lesion_dynamics.records.store import open_store
@@ -74,7 +75,10 @@ def _finished(plan: TrainingPlan, settings: TrainSettings) -> ModelVersion | Non
         if parent is not None and run_id is not None and not parent.startswith(SPOOLED):
             # Sweeps, whose runs are spooled, list what they find themselves.
             TrainingRun(store, run_id).tag(PARENT_TAG, parent)
-        return _at(settings.output, folder)
+        published = _at(settings.output, folder)
+        if run_id is not None:
+            finish_if_cut_off(store, settings.tracking, run_id)
+        return published
     return None
 
 

@@ -103,15 +103,16 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     for exclusion in cohort.exclusions:
         _LOG.info("left out: %s", exclusion.line)
     initial = _initial_version(settings)
-    split = _split(cohort, scans, settings)
+    strata = _strata(cohort, scans)
+    split = _split(strata, settings)
+    _require_lesions_to_validate(split, strata, settings)
     key = _training_key(scans, split, cohort, settings, initial, shapes)
     run_folder = settings.runs / f"{settings.name}-{key[:12]}"
     return TrainingPlan(cohort, scans, split, key, run_folder, initial, shapes)
 
 
-def _split(cohort: Cohort, scans: tuple[Scan, ...], settings: TrainSettings) -> Split:
-    seed = settings.seed if settings.split_seed is None else settings.split_seed
-    strata = _strata(cohort, scans)
+def _split(strata: pd.DataFrame, settings: TrainSettings) -> Split:
+    seed = settings.split_seed_used
     if settings.split_from is not None:
         return extended_split(
             _split_of(settings.split_from, settings),
@@ -124,6 +125,37 @@ def _split(cohort: Cohort, scans: tuple[Scan, ...], settings: TrainSettings) -> 
     if settings.folds > 1:
         return fold_of_participants(strata, folds=settings.folds, fold=settings.fold, seed=seed)
     return split_participants(strata, validation_fraction=settings.validation_fraction, seed=seed)
+
+
+def _require_lesions_to_validate(
+    split: Split, strata: pd.DataFrame, settings: TrainSettings
+) -> None:
+    """Nothing would choose the operating point; told before the training, for all folds at once.
+
+    Raises
+    ------
+    CohortError : the validation participants of this training, or of another fold, have no lesion.
+    """
+    with_lesions = set(strata.loc[strata["lesions"], "participant_id"])
+    sides = {settings.fold: split.validation}
+    if settings.folds > 1:
+        sides = {
+            fold: fold_of_participants(
+                strata, folds=settings.folds, fold=fold, seed=settings.split_seed_used
+            ).validation
+            for fold in range(1, settings.folds + 1)
+        }
+    for fold, validation in sides.items():
+        if with_lesions.isdisjoint(validation):
+            several = settings.folds > 1
+            raise CohortError(
+                f"none of the {len(validation)} validation participant(s) has a reference lesion",
+                where=f"fold {fold} of {settings.folds}" if several else "validation participants",
+                # Lesion-free participants are dealt by themselves: no other seed would help.
+                remedy="Ask for fewer folds."
+                if several
+                else "Add participants with lesions: two of one diagnosis, for one on each side.",
+            )
 
 
 def _split_of(reference: str, settings: TrainSettings) -> Split:
@@ -181,6 +213,7 @@ def _strata(cohort: Cohort, scans: tuple[Scan, ...]) -> pd.DataFrame:
         {
             "participant_id": participant_id,
             "diagnosis": cohort.diagnosis_of(participant_id) + ("" if lesions else " lesion-free"),
+            "lesions": lesions,
         }
         for participant_id, lesions in with_lesions.items()
     )

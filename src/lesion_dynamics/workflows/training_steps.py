@@ -121,7 +121,7 @@ def _start_or_resume(plan: TrainingPlan, settings: TrainSettings) -> SpooledRun:
     if plan.initial is not None:
         tags["initial_model_version"] = plan.initial.label
     if settings.folds > 1:
-        tags["fold"] = f"{settings.fold} of {settings.folds}"
+        tags["fold"] = _fold_of(settings)
     spool_id = new_spool_id()
     _remember(plan, spool_id, run_id=None, described=False)
     tracked = SpooledRun.start(
@@ -275,8 +275,14 @@ def _lineage(plan: TrainingPlan, settings: TrainSettings) -> dict[str, Any]:
         "git": git_state(code_folder()),
         "data": dict(data_record(plan.key, cohort.root, cohort.reference_masks)),
         "cohort": plan.cohort.name,
+        **({"fold": _fold_of(settings)} if settings.folds > 1 else {}),
         "machine": {**machine(), "device": computing, "threads": threads},
     }
+
+
+def _fold_of(settings: TrainSettings) -> str:
+    """Which fold of a cross-validation validates."""
+    return f"{settings.fold} of {settings.folds}"
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -98,6 +98,12 @@ def test_a_mask_leads_to_its_inputs_and_its_model_version(place: Path) -> None:
     assert f"data {'d' * 32}.dir" in text
 
 
+def test_a_fold_of_a_cross_validation_says_which_it_is() -> None:
+    step = {"step": "training", "cohort": "mine", "configuration_sha256": "a" * 64}
+    assert "fold" not in as_text([step])
+    assert "  fold 2 of 3 validated\n" in as_text([{**step, "fold": "2 of 3"}])
+
+
 def test_a_file_that_was_changed_afterwards_is_said(place: Path, tmp_path: Path) -> None:
     table = place / "results" / "verdicts.tsv"
     before = table.read_bytes()

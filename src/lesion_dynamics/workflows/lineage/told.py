@@ -94,6 +94,7 @@ def _training(step: Step) -> tuple[str, list[str]]:
     initial = step.get("initial_model_version")
     return f"trained on cohort {step.get('cohort', _UNKNOWN)}", [
         f"key {_short(step.get('key'))}, configuration {_short(step['configuration_sha256'])}",
+        f"fold {step['fold']} validated" if step.get("fold") else "",
         *_where(step),
         *_started_from(initial),
     ]
