@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data study baseline test test-browser test-kill test-outage test-disk test-server test-data test-reproduce \
+.PHONY: help setup data study baseline test test-baseline test-browser test-kill test-outage test-disk test-server test-data test-reproduce \
   test-release lint docs bench-statistics bench-check bench-preprocessing bench-training bench-inference bench-lesions \
   bench-longitudinal bench-cohort bench-baseline null-simulation phantom-coverage ui clean
 
@@ -92,6 +92,9 @@ test-kill: $(READY) ## kill trainings, inferences, workers and nodes; all must b
 	$(BIN)/python benchmarks/kill_inference.py --kills 20 --results benchmarks/results/kill_inference.json
 	$(BIN)/python benchmarks/kill_inference.py --kills 20 --executor ray --kinds worker --results benchmarks/results/kill_inference.json
 	$(BIN)/python benchmarks/kill_node.py --results benchmarks/results/kill_node.json
+
+test-baseline: $(READY) $(SHAPES) ## train the baseline's recipe in the small, twice and once killed; the same bytes
+	OPEN_MS_DATA=$(OPEN_MS_DATA) $(BIN)/python benchmarks/baseline_twice.py --results benchmarks/results/baseline_twice.json
 
 test-outage: $(READY) ## kill the MLflow server 10 times during a training; its record must be whole, its time within 5%
 	$(BIN)/python benchmarks/kill_tracking_server.py --kills 10 --pairs 2 --results benchmarks/results/outage.json
