@@ -1,4 +1,4 @@
-"""Instance normalisation and PReLU in bf16, as loops that read and write an activation once.
+"""Instance normalisation and PReLU or leaky ReLU in bf16, reading an activation once.
 
 Activations are (batch, voxels, channels) uint16, the bits of bf16 with the channels of a voxel side
 by side, as convolutions on processors with AMX want them. They are cut into `PARTS` pieces of a
@@ -94,7 +94,7 @@ def moments(inputs: Bits, first: int, last: int, sums: Sums) -> None:
 def activated(
     inputs: Bits, first: int, last: int, scale: Floats, shift: Floats, slope: float, result: Bits
 ) -> None:
-    """PReLU of ``inputs * scale + shift``; scale, shift (batch, channels)."""
+    """PReLU or leaky ReLU of ``inputs * scale + shift``; scale, shift (batch, channels)."""
     channels = inputs.shape[2]
     size = max(1, BLOCK // channels) * channels
     below = F(slope)
@@ -111,44 +111,47 @@ def activated(
 
 @compiled
 def gradient_moments(
-    inputs: Bits, gradient: Bits, first: int, last: int, scale: Floats, shift: Floats,
-    slope: float, sums: Sums,
-) -> None:  # fmt: skip
-    """Into (pieces, 3, channels): sums of the gradient behind PReLU, of it times the normalised
-    input, and of the part that PReLU's weight gets.
+    inputs: Bits, gradient: Bits, first: int, last: int, lines: Floats, slope: float, sums: Sums
+) -> None:
+    """Into (pieces, 3, channels): sums of the gradient behind the activation, of it times the
+    normalised input, and of the part that the activation's slope gets. The first two are the
+    gradients of the normalisation's bias and weight.
+
+    lines : (batch, 4, channels) scale and shift to the normalised input, then to what is activated.
     """
     channels = inputs.shape[2]
     size = max(1, BLOCK // channels) * channels
     below = F(slope)
     plain, times = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    weight = np.zeros(size, np.float32)
+    of_slope = np.zeros(size, np.float32)
     for piece in range(first, last):
         n, flat = piece // PARTS, flat_piece(inputs, piece)
         above = flat_piece(gradient, piece)
-        factor, offset = tiled(scale[n], size), tiled(shift[n], size)
+        scale, shift = tiled(lines[n, 0], size), tiled(lines[n, 1], size)
+        factor, offset = tiled(lines[n, 2], size), tiled(lines[n, 3], size)
         sums[piece] = 0
         for block, start in enumerate(range(0, len(flat), size)):
             given, coming = flat[start : start + size], above[start : start + size]
             for k in range(len(given)):
-                z = float_of(given[k]) * factor[k] + offset[k]
-                come = float_of(coming[k])
+                x, come = float_of(given[k]), float_of(coming[k])
+                z = x * factor[k] + offset[k]
                 passed = come if z > F(0) else below * come
                 plain[k] += passed
-                times[k] += passed * z
-                weight[k] += come * min(z, F(0))
+                times[k] += passed * (x * scale[k] + shift[k])
+                of_slope[k] += come * min(z, F(0))
             if block % BLOCKS == BLOCKS - 1:
                 folded(sums[piece, 0], plain)
                 folded(sums[piece, 1], times)
-                folded(sums[piece, 2], weight)
+                folded(sums[piece, 2], of_slope)
         folded(sums[piece, 0], plain)
         folded(sums[piece, 1], times)
-        folded(sums[piece, 2], weight)
+        folded(sums[piece, 2], of_slope)
 
 
 @compiled
 def input_gradient(
-    inputs: Bits, gradient: Bits, first: int, last: int, scale: Floats, shift: Floats,
-    slope: float, means: Floats, result: Bits,
+    inputs: Bits, gradient: Bits, first: int, last: int, lines: Floats, slope: float,
+    means: Floats, result: Bits,
 ) -> None:  # fmt: skip
     """Gradient of the inputs. means : (batch, 2, channels) of :func:`gradient_moments`."""
     channels = inputs.shape[2]
@@ -158,13 +161,14 @@ def input_gradient(
         n, flat = piece // PARTS, flat_piece(inputs, piece)
         above = flat_piece(gradient, piece)
         target = flat_piece(result, piece)
-        factor, offset = tiled(scale[n], size), tiled(shift[n], size)
+        scale, shift = tiled(lines[n, 0], size), tiled(lines[n, 1], size)
+        factor, offset = tiled(lines[n, 2], size), tiled(lines[n, 3], size)
         plain, times = tiled(means[n, 0], size), tiled(means[n, 1], size)
         for start in range(0, len(flat), size):
             given, coming = flat[start : start + size], above[start : start + size]
             out = target[start : start + size]
             for k in range(len(given)):
-                z = float_of(given[k]) * factor[k] + offset[k]
-                come = float_of(coming[k])
-                passed = come if z > F(0) else below * come
-                out[k] = bits_of_float(factor[k] * (passed - plain[k] - z * times[k]))
+                x, come = float_of(given[k]), float_of(coming[k])
+                passed = come if x * factor[k] + offset[k] > F(0) else below * come
+                normal = x * scale[k] + shift[k]
+                out[k] = bits_of_float(factor[k] * (passed - plain[k] - normal * times[k]))

@@ -13,13 +13,14 @@ import torch
 from monai.networks.blocks.dynunet_block import UnetBasicBlock, UnetUpBlock
 from torch import Tensor, nn
 
-from lesion_dynamics.segmenter.affine_norm_kernels import (
-    affine_gradient_moments,
-    affine_input_gradient,
-)
 from lesion_dynamics.segmenter.joined_kernels import joined, parted
-from lesion_dynamics.segmenter.norm_kernels import PARTS, activated, moments
-from lesion_dynamics.segmenter.quick_norm import bits_of, is_quick, means_of, shared_out
+from lesion_dynamics.segmenter.quick_norm import (
+    bits_of,
+    gradients,
+    is_quick,
+    normalised_and_activated,
+    shared_out,
+)
 
 
 class QuickBasicBlock(UnetBasicBlock):
@@ -83,46 +84,21 @@ class _NormLeakyReLU(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, epsilon: float, slope: float
     ) -> Tensor:
-        given = bits_of(inputs)
-        batch, voxels, channels = given.shape
-        sums = np.empty((batch * PARTS, 2, channels))
-        shared_out(lambda first, last: moments(given, first, last, sums), batch)
-        mean, square = means_of(sums, batch, voxels)
-        scale = 1 / np.sqrt(np.maximum(square - mean**2, 0) + epsilon)
-        factor = scale * weight.detach().numpy()
-        offset = bias.detach().numpy() - mean * factor
-        lines = np.stack([scale, -mean * scale, factor, offset], axis=1).astype(np.float32)
-        line, shift = np.ascontiguousarray(lines[:, 2]), np.ascontiguousarray(lines[:, 3])
-        result = torch.empty_like(inputs, memory_format=torch.channels_last_3d)
-        out = bits_of(result)
-        shared_out(lambda a, b: activated(given, a, b, line, shift, slope, out), batch)
         ctx.save_for_backward(inputs)
-        ctx.lines, ctx.slope = lines, slope
+        ctx.slope = slope
+        result, ctx.lines = normalised_and_activated(
+            inputs, epsilon=epsilon, slope=slope, weight=weight, bias=bias
+        )
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         (inputs,) = ctx.saved_tensors
-        lines, slope = ctx.lines, ctx.slope
-        coming = gradient.contiguous(memory_format=torch.channels_last_3d)
-        given, above = bits_of(inputs), bits_of(coming)
-        batch, voxels, channels = given.shape
-        sums = np.empty((batch * PARTS, 2, channels))
-        shared_out(
-            lambda a, b: affine_gradient_moments(given, above, a, b, lines, slope, sums), batch
-        )
-        plain, times = means_of(sums, batch, voxels)
-        means = np.stack([plain, times], axis=1).astype(np.float32)
-        result = torch.empty_like(inputs, memory_format=torch.channels_last_3d)
-        out = bits_of(result)
-        shared_out(
-            lambda a, b: affine_input_gradient(given, above, a, b, lines, slope, means, out), batch
-        )
+        found = gradients(inputs, gradient, lines=ctx.lines, slope=ctx.slope)
         of_weight, of_bias = (
-            torch.from_numpy((one.sum(axis=0) * voxels).astype(np.float32))
-            for one in (times, plain)
+            torch.from_numpy(one.astype(np.float32)) for one in (found.of_weight, found.of_bias)
         )
-        return result, of_weight, of_bias, None, None
+        return found.of_inputs, of_weight, of_bias, None, None
 
 
 class _Joined(torch.autograd.Function):

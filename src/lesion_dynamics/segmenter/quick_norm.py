@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -119,41 +120,77 @@ class _NoEffect(torch.autograd.Function):
 class _NormPReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        given = bits_of(inputs)
-        batch, voxels, channels = given.shape
-        sums = np.empty((batch * PARTS, 2, channels))
-        shared_out(lambda first, last: moments(given, first, last, sums), batch)
-        mean, square = means_of(sums, batch, voxels)
-        scale = 1 / np.sqrt(np.maximum(square - mean**2, 0) + epsilon)
-        shift = (-mean * scale).astype(np.float32)
-        scale, slope = scale.astype(np.float32), float(weight)
-        result = torch.empty_like(inputs)
-        out = bits_of(result)
-        shared_out(lambda a, b: activated(given, a, b, scale, shift, slope, out), batch)
         ctx.save_for_backward(inputs, weight)
-        ctx.line = scale, shift, slope
+        result, ctx.lines = normalised_and_activated(inputs, epsilon=epsilon, slope=float(weight))
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         inputs, weight = ctx.saved_tensors
-        scale, shift, slope = ctx.line
-        coming = gradient.contiguous(memory_format=torch.channels_last_3d)
-        given, above = bits_of(inputs), bits_of(coming)
-        batch, voxels, channels = given.shape
-        sums = np.empty((batch * PARTS, 3, channels))
-        shared_out(
-            lambda a, b: gradient_moments(given, above, a, b, scale, shift, slope, sums), batch
-        )
-        plain, times, of_weight = means_of(sums, batch, voxels)
-        means = np.stack([plain, times], axis=1).astype(np.float32)
-        result = torch.empty_like(inputs)
-        out = bits_of(result)
-        shared_out(
-            lambda a, b: input_gradient(given, above, a, b, scale, shift, slope, means, out), batch
-        )
-        total = torch.full_like(weight, float(of_weight.sum() * voxels))
-        return result, total, None
+        found = gradients(inputs, gradient, lines=ctx.lines, slope=float(weight))
+        return found.of_inputs, torch.full_like(weight, float(found.of_slope.sum())), None
+
+
+def normalised_and_activated(
+    inputs: Tensor,
+    *,
+    epsilon: float,
+    slope: float,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> tuple[Tensor, NDArray[np.float32]]:
+    """Instance normalisation, then PReLU or leaky ReLU, of (batch, channels, x, y, z) bf16.
+
+    weight, bias : (channels,) float32 of the normalisation, where it has them.
+
+    Returns
+    -------
+    The activation, and the lines that :func:`gradients` wants.
+    """
+    given = bits_of(inputs)
+    batch, voxels, channels = given.shape
+    sums = np.empty((batch * PARTS, 2, channels))
+    shared_out(lambda first, last: moments(given, first, last, sums), batch)
+    mean, square = means_of(sums, batch, voxels)
+    scale = 1 / np.sqrt(np.maximum(square - mean**2, 0) + epsilon)
+    factor = scale if weight is None else scale * weight.detach().numpy()
+    offset = (0 if bias is None else bias.detach().numpy()) - mean * factor
+    lines = np.stack([scale, -mean * scale, factor, offset], axis=1).astype(np.float32)
+    line, shift = np.ascontiguousarray(lines[:, 2]), np.ascontiguousarray(lines[:, 3])
+    result = torch.empty_like(inputs, memory_format=torch.channels_last_3d)
+    out = bits_of(result)
+    shared_out(lambda a, b: activated(given, a, b, line, shift, slope, out), batch)
+    return result, lines
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """of_inputs : as the inputs. of_weight, of_bias : (channels,), of the normalisation;
+    of_slope : (channels,), of the activation.
+    """
+
+    of_inputs: Tensor
+    of_weight: NDArray[np.float64]
+    of_bias: NDArray[np.float64]
+    of_slope: NDArray[np.float64]
+
+
+def gradients(
+    inputs: Tensor, gradient: Tensor, *, lines: NDArray[np.float32], slope: float
+) -> Gradients:
+    """What :func:`normalised_and_activated` passes back."""
+    coming = gradient.contiguous(memory_format=torch.channels_last_3d)
+    given, above = bits_of(inputs), bits_of(coming)
+    batch, voxels, channels = given.shape
+    sums = np.empty((batch * PARTS, 3, channels))
+    shared_out(lambda a, b: gradient_moments(given, above, a, b, lines, slope, sums), batch)
+    plain, times, of_slope = means_of(sums, batch, voxels)
+    means = np.stack([plain, times], axis=1).astype(np.float32)
+    result = torch.empty_like(inputs, memory_format=torch.channels_last_3d)
+    out = bits_of(result)
+    shared_out(lambda a, b: input_gradient(given, above, a, b, lines, slope, means, out), batch)
+    totals = (one.sum(axis=0) * voxels for one in (times, plain, of_slope))
+    return Gradients(result, *totals)
 
 
 def bits_of(activation: Tensor) -> NDArray[np.uint16]:
