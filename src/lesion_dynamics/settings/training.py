@@ -110,7 +110,9 @@ class PatchSettings(Strict):
 class OptimiserSettings(Strict):
     """AdamW with a linear warm-up, and then a schedule down to zero at the last step.
 
-    schedule : cosine; polynomial, (1 - done)^`polynomial_power`; or constant.
+    schedule : cosine; polynomial, (1 - done)^`polynomial_power`; constant; or trapezoid, constant
+        until the last `decay_fraction` of all steps and then down on a straight line, so that the
+        best length need not be known at the start (Hägele et al. 2024, arXiv 2405.18392).
     warmup_fraction : share of all steps. gradient_clip_norm : largest gradient norm.
     weight_average_decay : decay of an exponential moving average of the weights, a step; where
         it is on (above 0), the average is what is validated and registered.
@@ -118,8 +120,9 @@ class OptimiserSettings(Strict):
 
     learning_rate: Positive
     weight_decay: float = Field(ge=0)
-    schedule: Literal["cosine", "polynomial", "constant"] = "cosine"
+    schedule: Literal["cosine", "polynomial", "constant", "trapezoid"] = "cosine"
     polynomial_power: float = Field(default=0.9, gt=0, le=5)
+    decay_fraction: float = Field(default=0.2, gt=0, le=0.5)
     warmup_fraction: float = Field(ge=0, le=0.5)
     gradient_clip_norm: Positive
     weight_average_decay: float = Field(default=0.0, ge=0, lt=1)

@@ -18,6 +18,8 @@ LIMBIC_WHITE = F(0.4)
 """Of the limbic lobe's brightness in its white matter: fornix, fimbria, cingulum."""
 DEEP_SHARE = F(0.5)
 """Of it in other cortex that lies deep."""
+SIDED = F(0.5)
+"""Deviation of the limbic brightness from place to place, as a share of it."""
 DEEP_FROM_MM = 10.0
 """Below the brain's surface."""
 DIRTY_FADES_MM = 25.0
@@ -72,7 +74,7 @@ def healthy_signals(
     result = np.empty((len(levels), nx, ny, nz), np.float32)
     tissue = np.empty((_READ, _ROWS * nz), np.float32)
     texture = np.empty((5, _ROWS * nz), np.float32)
-    distance, work = np.empty((3, _ROWS * nz), np.float32), np.empty((4, _ROWS * nz), np.float32)
+    distance, work = np.empty((3, _ROWS * nz), np.float32), np.empty((5, _ROWS * nz), np.float32)
     for i in range(nx):
         for first in range(0, ny, _ROWS):
             rows = min(_ROWS, ny - first)
@@ -115,7 +117,7 @@ def _mixed(
     lobe, tract, near, side = tissue[_LIMBIC], tissue[_TRACTS], tissue[_DISTANCE], tissue[_SIDE]
     ventricle, depth, coat = tissue[_VENTRICLE], tissue[_DEPTH], tissue[_COAT]
     wet, fading, capped, deep = tissue[_FLUID], distance[0], distance[1], distance[2]
-    white, cortex, other, speck = work[0], work[1], work[2], work[3]
+    white, cortex, other, speck, sided = work[0], work[1], work[2], work[3], work[4]
     for k in range(len(out)):
         # Skewed: a few of them are as bright as a lesion.
         speck[k] = spot[k] + max(spot[k] - one, none)
@@ -124,12 +126,14 @@ def _mixed(
             + cap * capped[k] + tracts * tract[k] + LIMBIC_WHITE * limbic * lobe[k]
         )  # fmt: skip
     for k in range(len(out)):
+        # Brighter on one side than on the other, here than there.
+        sided[k] = max(one + SIDED * spotted[k], none)
         # Cortex that lies deep is brighter as well, though less than the limbic lobe.
-        extra = limbic * max(DEEP_SHARE * deep[k], lobe[k])
+        extra = limbic * sided[k] * max(DEEP_SHARE * deep[k], lobe[k])
         uneven = one + cortex_texture * fine[k] + cortex_patches * patch[k] + specks * speck[k]
         cortex[k] = (cortex_level + extra) * uneven
     for k in range(len(out)):
-        uneven = one + half * white_texture * even[k] + nuclei_patches * patch[k]
+        uneven = one + half * white_texture * even[k] + nuclei_patches * (patch[k] + spotted[k])
         nuclei = nuclei_level * (uneven + specks * speck[k])
         # Amygdala, hippocampus and cingulum lie as deep as the nuclei, but are cortex.
         other[k] = nuclei + (cortex[k] - nuclei) * lobe[k]

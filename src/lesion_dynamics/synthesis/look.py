@@ -100,7 +100,7 @@ def _flair(draws: Draws) -> SequenceLook:
         lesion += draws.uniform(0.3, 1.2)
     return SequenceLook(
         cortex=cortex,
-        limbic=draws.uniform(0.0, 0.35) if draws.happens(0.8) else 0.0,
+        limbic=draws.uniform(0.0, 0.45) if draws.happens(0.8) else 0.0,
         tracts=lesion * draws.uniform(0.1, 0.7) if draws.happens(0.4) else 0.0,
         nuclei=1 + (cortex - 1) * draws.uniform(-0.3, 1.3),
         fluid=draws.uniform(0.02, 0.5),
@@ -117,7 +117,7 @@ def _flair(draws: Draws) -> SequenceLook:
         dirty=lesion * draws.uniform(0.0, 0.3),
         cortex_texture=draws.uniform(0.02, 0.11),
         cortex_patches=draws.uniform(0.03, 0.15),
-        nuclei_patches=draws.uniform(0.0, 0.14),
+        nuclei_patches=draws.uniform(0.0, 0.12),
         specks=draws.uniform(0.0, 0.14) if draws.happens(0.6) else 0.0,
         white_texture=draws.uniform(0.01, 0.05),
         flow=draws.uniform(0.0, 1.2) if draws.happens(0.5) else 0.0,
