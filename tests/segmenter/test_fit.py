@@ -54,6 +54,8 @@ KNOBS: list[tuple[str, tuple[str, ...]]] = [
     ("optimiser.schedule=constant", ()),
     ("optimiser.schedule=polynomial", ()),
     ("optimiser.polynomial_power=3", ("optimiser.schedule=polynomial",)),
+    ("optimiser.schedule=trapezoid", ()),
+    ("optimiser.decay_fraction=0.5", ("optimiser.schedule=trapezoid",)),
     ("optimiser.weight_average_decay=0.5", ()),
     ("optimiser.weight_average_decay=0.1", ("optimiser.weight_average_decay=0.5",)),
     ("loss.dice_weight=0.1", ()),

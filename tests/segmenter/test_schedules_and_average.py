@@ -12,13 +12,16 @@ from lesion_dynamics.segmenter.weight_average import WeightAverage
 from lesion_dynamics.settings.training import OptimiserSettings
 
 
-def shares(schedule: str, *, power: float = 0.9, warmup: float = 0.2) -> list[float]:
+def shares(
+    schedule: str, *, power: float = 0.9, warmup: float = 0.2, decay: float = 0.2
+) -> list[float]:
     settings = OptimiserSettings.model_validate(
         {
             "learning_rate": 1.0,
             "weight_decay": 0.0,
             "schedule": schedule,
             "polynomial_power": power,
+            "decay_fraction": decay,
             "warmup_fraction": warmup,
             "gradient_clip_norm": 1.0,
         }
@@ -27,7 +30,8 @@ def shares(schedule: str, *, power: float = 0.9, warmup: float = 0.2) -> list[fl
 
 
 def test_every_schedule_warms_up_linearly_and_ends_where_it_says() -> None:
-    for schedule, last in (("cosine", 0.0), ("polynomial", 0.0), ("constant", 1.0)):
+    ends = {"cosine": 0.0, "polynomial": 0.0, "constant": 1.0, "trapezoid": 0.0}
+    for schedule, last in ends.items():
         found = shares(schedule)
         assert found[:3] == pytest.approx([0.5, 1.0, 1.0])
         assert found[10] == pytest.approx(last, abs=1e-12)
@@ -39,6 +43,23 @@ def test_halfway_each_schedule_has_its_own_height() -> None:
     assert shares("polynomial")[6] == pytest.approx(0.5**0.9)
     assert shares("polynomial", power=2.0)[6] == pytest.approx(0.25)
     assert shares("constant")[6] == 1.0
+    assert shares("trapezoid", decay=0.4)[2:] == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0])
+
+
+def test_a_trapezoid_of_another_length_begins_alike() -> None:
+    # So a longer training can go on from a checkpoint of a shorter one.
+    def of_length(steps: int) -> list[float]:
+        settings = OptimiserSettings.model_validate(
+            {
+                "learning_rate": 1.0, "weight_decay": 0.0, "schedule": "trapezoid",
+                "decay_fraction": 20 / steps, "warmup_fraction": 10 / steps,
+                "gradient_clip_norm": 1.0,
+            }
+        )  # fmt: skip
+        return [learning_rate_share(n, steps=steps, settings=settings) for n in range(steps)]
+
+    assert of_length(100)[:80] == of_length(150)[:80]
+    assert of_length(100)[80:] == of_length(150)[130:]
 
 
 def moved(network: torch.nn.Module, value: float) -> None:

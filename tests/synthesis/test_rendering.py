@@ -10,6 +10,7 @@ from lesion_dynamics.preprocessing.intensity import centre_and_scale, normalise_
 from lesion_dynamics.settings.preprocessing import IntensitySettings
 from lesion_dynamics.synthesis.fields import Draws, blur
 from lesion_dynamics.synthesis.head_store import StoredHead
+from lesion_dynamics.synthesis.healthy import LIMBIC_WHITE
 from lesion_dynamics.synthesis.lesions_over import lesion_box, lesions_added
 from lesion_dynamics.synthesis.limits import GRID
 from lesion_dynamics.synthesis.look import Look, SequenceLook, draw_look
@@ -99,6 +100,39 @@ def test_artefacts_add_what_they_say(tissues: Tissues) -> None:
     difference = difference - render(tissues, base, Draws(3)).images["FLAIR"]
     bright = tissues.exceeds("white", 0.9)
     assert float(difference[bright].std()) == pytest.approx(0.05, rel=0.05)
+
+
+def test_the_limbic_lobe_and_the_nuclei_are_uneven_from_place_to_place(stored: StoredHead) -> None:
+    # Means as the look says. Textures deviate by 1 where they are drawn and by about 0.65 over
+    # all voxels, between which they are interpolated; the nuclei have two of them.
+    size = 96
+    tissues = stored.tissues([(n - size) // 2 for n in GRID], size)
+    tissues = tissues.with_maps({"lesion_label": torch.zeros((size,) * 3)})
+    flair = replace(plain(draw_look(Draws(1)).flair), specks=0.0, nuclei_patches=0.0, tracts=0.0)
+    flair = replace(flair, limbic=0.0, cortex=1.2, nuclei=1.1)
+
+    def added(one: SequenceLook, seed: int) -> torch.Tensor:
+        first, second = (
+            render(tissues, Look(look, flair, fluid_removed=False), Draws(seed)).images["FLAIR"]
+            for look in (one, flair)
+        )
+        return first - second
+
+    cortex, other, white = (tissues.map_of(name) for name in ("cortex", "nuclei", "white"))
+    grey, place = cortex + other, tissues.map_of("limbic")
+    share = place * (cortex + place * other + float(LIMBIC_WHITE) * white)
+    lobe = (place > 0.8) & (grey > 0.9)
+    nuclei = tissues.exceeds("nuclei", 0.9) & ~tissues.exceeds("limbic", 0.02)
+    assert lobe.sum() > 500
+    assert nuclei.sum() > 500
+    bright = replace(flair, limbic=0.2)
+    limbic = torch.cat([(added(bright, seed) / share)[lobe] for seed in range(12)])
+    assert float(limbic.mean()) == pytest.approx(0.2, rel=0.1)
+    assert float(limbic.std()) == pytest.approx(0.2 * 0.5 * 0.65, rel=0.2)
+    patches = replace(flair, nuclei_patches=0.1)
+    uneven = torch.cat([added(patches, seed)[nuclei] for seed in range(12)])
+    assert float(uneven.mean()) == pytest.approx(0.0, abs=0.03)
+    assert float(uneven.std()) == pytest.approx(1.1 * 0.1 * 2**0.5 * 0.65, rel=0.2)
 
 
 def test_patches_are_normalised_as_their_whole_brain_would_be(stored: StoredHead) -> None:
