@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.conftest import Workplace, composed
+from tests.conftest import Workplace
+from tests.workflows.repeatability_settings import settings_of
 
-from lesion_dynamics.cohort.reading import read_cohort, read_tables
-from lesion_dynamics.errors import ConfigurationError, MeasurementsError
+from lesion_dynamics.cohort.reading import read_cohort
+from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.longitudinal.repeatability import REPEATABILITY_FILE, read_repeatability
@@ -24,25 +25,10 @@ from lesion_dynamics.preprocessing.step_cache import open_cache
 from lesion_dynamics.preprocessing.steps import Steps
 from lesion_dynamics.records.repeatability_record import bring_to_measurements
 from lesion_dynamics.settings.cache import CacheSettings
-from lesion_dynamics.settings.repeatability import RepeatabilitySettings
-from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.workflows.repeatability import measuring, worker
 from lesion_dynamics.workflows.repeatability.outputs import DIFFERENCES_FILE, SUMMARY_FILE
-from lesion_dynamics.workflows.repeatability.rescans import rescan_differences
 
 FOLDER = "derivatives/study/lesion-segmenter-v1"
-
-
-def settings_of(place: Workplace, *overrides: str) -> RepeatabilitySettings:
-    own = [
-        f"cohort.root={place.data / 'study'}",
-        f"tracking.folder={place.folder / 'tracking'}",
-        f"model_version={place.folder / 'models/lesion-segmenter'}",
-        f"output={place.folder / 'derivatives'}",
-        f"cache.folder={place.folder / 'cache'}",
-        "executor.processes=1",
-    ]
-    return validated(RepeatabilitySettings, composed("repeatability", *own, *overrides))
 
 
 @pytest.fixture
@@ -242,50 +228,6 @@ def test_scans_are_spread_over_the_load_within_each_diagnosis(place: Workplace) 
     ]  # fmt: skip
     assert len(measuring._chosen(cohort, table, 0)) == len(cohort.scans)
     assert len(measuring._chosen(cohort, table, 11)) == 11
-
-
-def measurements(folder: Path, values: dict[tuple[str, str], float], version: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [f"{p}\t{s}\t{version}\t{v}" for (p, s), v in values.items()]
-    header = "participant_id\tsession_id\tmodel_version\tlesion_volume_mm3"
-    (folder / FILE_NAME).write_text("\n".join([header, *rows]) + "\n")
-    return folder
-
-
-def test_rescans_by_session_by_table_and_by_folder(
-    place: Workplace, trained: tuple[Workplace, ModelVersion], tmp_path: Path
-) -> None:
-    label = trained[1].label
-    values = {
-        ("sub-ms01", "ses-01"): 100.0, ("sub-ms01", "ses-02"): 110.0,
-        ("sub-nmosd01", "ses-01"): 50.0, ("sub-nmosd01", "ses-02"): 40.0,
-    }  # fmt: skip
-    first = measurements(tmp_path / "first", values, label)
-    moved = {key: value + 5 for key, value in values.items()}
-    second = measurements(tmp_path / "second", moved, label)
-
-    def found(*overrides: str) -> pd.DataFrame:
-        settings = settings_of(place, *overrides)
-        tables = read_tables(settings.cohort)
-        return rescan_differences(settings, tables, trained[1], folder=first).differences
-
-    own = found("rescans.sessions=all")
-    assert list(own["lesion_volume_mm3"] - own["original_lesion_volume_mm3"]) == [10.0, -10.0]
-    assert list(own["diagnosis"]) == ["MS", "NMOSD"]
-    pairs = tmp_path / "pairs.tsv"
-    pairs.write_text(
-        "participant_id\tsession_id\trescan_group\nsub-ms01\tses-01\ta\nsub-ms01\tses-02\ta\n"
-        "sub-nmosd01\tses-01\ta\nsub-nmosd01\tses-02\tb\n"
-    )
-    assert list(found(f"rescans.sessions={pairs}")["participant_id"]) == ["sub-ms01"]
-    folders = found(f"rescans.folders=[{first},{second}]")
-    assert list(folders["lesion_volume_mm3"] - folders["original_lesion_volume_mm3"]) == [5.0] * 4
-    pairs.write_text(pairs.read_text() + "sub-ms01\tses-02\tb\n")
-    with pytest.raises(ConfigurationError, match="sub-ms01 ses-02 stands twice"):
-        found(f"rescans.sessions={pairs}")
-    measurements(second, moved, "other/1")
-    with pytest.raises(MeasurementsError, match="volumes of other/1"):
-        found(f"rescans.folders=[{first},{second}]")
 
 
 @pytest.mark.parametrize(
