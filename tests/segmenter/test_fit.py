@@ -76,7 +76,7 @@ KNOBS: list[tuple[str, tuple[str, ...]]] = [
     ("patch.lookalike_fraction=1.0", ("patch.lesion_fraction=0.0",)),
     ("patch.batch=1", ()),
     ("patch.size_voxels=24", ()),
-    ("patch.final_fraction=0.5", ("patch.final_fraction=0.1", "patch.final_batch=1")),
+    ("patch.final_fraction=0.5", ("patch.final_fraction=1.0", "patch.final_batch=1")),
     ("patch.final_batch=1", ("patch.final_fraction=0.5",)),
     ("patch.final_size_voxels=24", ("patch.final_fraction=0.5",)),
     ("trainer.accumulate_batches=2", ()),

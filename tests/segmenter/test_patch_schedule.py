@@ -84,6 +84,10 @@ def test_labelled_patches_have_the_size_of_their_number(tmp_path: Path) -> None:
     ("overrides", "said"),
     [
         (("patch.final_size_voxels=48",), "final_fraction is 0"),
+        (
+            ("patch.final_fraction=0.05", "patch.final_batch=1"),
+            "final_fraction=0.05 of . epochs is none",
+        ),
         (("patch.final_fraction=0.4", "patch.final_size_voxels=50"), "patch.final_size_voxels=50"),
         (
             ("patch.final_fraction=0.4", "patch.final_batch=3", "trainer.devices=2"),

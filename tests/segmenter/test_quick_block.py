@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.networks.blocks.dynunet_block import UnetBasicBlock
+from monai.networks.blocks.dynunet_block import UnetBasicBlock, UnetUpBlock
 from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
@@ -124,6 +124,17 @@ def test_everything_else_is_left_to_monais_block(case: str) -> None:
     ):
         given = inputs if bf16 else inputs.float()
         assert torch.equal(quick(given), plain(given))
+
+
+def test_shapes_that_do_not_fit_are_refused_by_torch() -> None:
+    up = UnetUpBlock(3, 6, 4, 3, 1, 2, ("INSTANCE", {"affine": True}))
+    quick = with_quick_blocks(nn.Sequential(up))[0]  # type: ignore[index]
+    inputs = activation(1, 6, 4, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert quick(inputs, activation(1, 4, 8, 8, 8)).shape == (1, 4, 8, 8, 8)
+        for skip in (activation(1, 4, 6, 6, 6), activation(2, 4, 8, 8, 8)):
+            with pytest.raises(RuntimeError, match="must match"):
+                quick(inputs, skip)
 
 
 @pytest.mark.parametrize("channels", [(6, 6), (1, 5), (24, 3)])

@@ -98,6 +98,11 @@ def test_everything_else_is_left_to_torch(case: str) -> None:
         assert torch.equal(found, activate(norm(inputs)))
 
 
+def test_one_voxel_has_no_deviation_to_divide_by() -> None:
+    with pytest.raises(ValueError, match="more than 1 spatial element"):
+        QuickNormPReLU(*pair())(activation(1, 6, 1, 1, 1))
+
+
 def test_names_and_values_of_parameters_stay() -> None:
     class Block(nn.Sequential):
         def __init__(self, norm: nn.Module, dropout: float) -> None:

@@ -47,7 +47,6 @@ def test_halfway_each_schedule_has_its_own_height() -> None:
 
 
 def test_a_trapezoid_of_another_length_begins_alike() -> None:
-    # So a longer training can go on from a checkpoint of a shorter one.
     def of_length(steps: int) -> list[float]:
         settings = OptimiserSettings.model_validate(
             {

@@ -169,10 +169,14 @@ def plain_signal(
     white += look["dirty"] * np.maximum(dirty, 0) * np.exp(-near / 25)
     white += look["cap"] / (1 + (near / 3.5) ** 2) + 0.4 * look["limbic"] * lobe
     deep = 1 / (1 + np.exp(-(depth - 10) / 2))
-    cortex = look["cortex"] + look["limbic"] * np.maximum(0.5 * deep, lobe)
+    cortex = look["cortex"] + look["limbic"] * np.maximum(1 + 0.5 * dirty, 0) * np.maximum(
+        0.5 * deep, lobe
+    )
     specks = look["specks"] * (spot + np.maximum(spot - 1, 0))
     cortex *= 1 + look["cortex_texture"] * fine + look["cortex_patches"] * patch + specks
-    uneven = 1 + 0.5 * look["white_texture"] * even + look["nuclei_patches"] * patch + specks
+    uneven = (
+        1 + 0.5 * look["white_texture"] * even + look["nuclei_patches"] * (patch + dirty) + specks
+    )
     nuclei = look["nuclei"] * uneven
     nuclei += (cortex - nuclei) * lobe
     fluid = look["fluid"] + look["flow"] * np.clip(spot - 1.2, 0, 1)

@@ -22,7 +22,7 @@ class PatchSchedule:
     def __init__(self, patch: PatchSettings, loop: TrainerSettings) -> None:
         self._patch = patch
         self._batches_per_epoch = loop.steps_per_epoch * loop.accumulate_batches
-        self._first_final_epoch = loop.epochs - round(patch.final_fraction * loop.epochs)
+        self._first_final_epoch = loop.epochs - patch.final_epochs(loop.epochs)
 
     def batch(self, epoch: int) -> int:
         """Patches in each batch of an epoch, all devices together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -95,6 +96,10 @@ class PatchSettings(Strict):
     final_size_voxels: int | None = Field(default=None, ge=8, le=256)
     final_batch: int | None = Field(default=None, ge=1)
 
+    def final_epochs(self, epochs: int) -> int:
+        """How many of all epochs show the final patches."""
+        return math.floor(self.final_fraction * epochs + 0.5)
+
     @model_validator(mode="after")
     def _shares_of_one_whole(self) -> PatchSettings:
         if self.lesion_fraction + self.lookalike_fraction > 1:
@@ -108,11 +113,11 @@ class PatchSettings(Strict):
 
 
 class OptimiserSettings(Strict):
-    """AdamW with a linear warm-up, and then a schedule down to zero at the last step.
+    """AdamW with a linear warm-up, and then a schedule.
 
     schedule : cosine; polynomial, (1 - done)^`polynomial_power`; constant; or trapezoid, constant
-        until the last `decay_fraction` of all steps and then down on a straight line, so that the
-        best length need not be known at the start (Hägele et al. 2024, arXiv 2405.18392).
+        until the last `decay_fraction` of all steps and then down on a straight line (Hägele et
+        al. 2024, arXiv 2405.18392). All but constant end at zero.
     warmup_fraction : share of all steps. gradient_clip_norm : largest gradient norm.
     weight_average_decay : decay of an exponential moving average of the weights, a step; where
         it is on (above 0), the average is what is validated and registered.
@@ -237,6 +242,12 @@ class TrainSettings(Strict):
                     f"patch.{key}={batch} cannot be shared out among "
                     f"{self.trainer.processes} processes"
                 )
+        share, epochs = patch.final_fraction, self.trainer.epochs
+        if share > 0 and patch.final_epochs(epochs) == 0:
+            raise ValueError(
+                f"patch.final_fraction={share:g} of {epochs} epochs is none: at least "
+                f"{0.5 / epochs:.3g} is needed for one, or more trainer.epochs"
+            )
         if self.fold > self.folds:
             raise ValueError(f"fold={self.fold} is above folds={self.folds}")
         if self.folds > 1 and self.synthesis.share == 1:

@@ -21,11 +21,11 @@ class SequenceLook:
     lesion : signed contrast to white matter. halo : brightness just outside lesions, 0 to 1;
     edge_voxels : blur of lesions. rim, cap, septum, dirty : unlabelled brightness on the walls of
     ventricles, around them, at the midline, in white matter.
-    *_texture, *_patches : deviations of fine and of coarse texture. specks : deviation of spots as
-    large as small lesions in cortex and nuclei. flow : brightness in fluid. blur_voxels : point
-    spread. slice_voxels, slice_axis, slice_phase : thick slices (1 = none). bias, noise :
-    deviations; noise_blur in voxels. gamma : of the whole range. shift_voxels : error of the
-    alignment to FLAIR.
+    *_texture, *_patches : deviations of fine and of coarse texture; nuclei have two coarse ones.
+    specks : deviation of spots as large as small lesions in cortex and nuclei. flow : brightness
+    in fluid. blur_voxels : point spread. slice_voxels, slice_axis, slice_phase : thick slices
+    (1 = none). bias, noise : deviations; noise_blur in voxels. gamma : of the whole range.
+    shift_voxels : error of the alignment to FLAIR.
     """
 
     cortex: float

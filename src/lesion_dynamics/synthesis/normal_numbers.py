@@ -55,7 +55,7 @@ def exp2(x: np.float32) -> np.float32:
 
 @compiled
 def fill_with_normals(result: NDArray[np.float32], seed: int) -> None:
-    """Fill (n,) by Box and Muller's way: number k and k + ceil(n / 2) are a pair.
+    """Fill (n,) by Box and Muller's way: number k and k + floor(n / 2) are a pair.
 
     seed : 0 to 2^63 - 1.
     """
