@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lesion_dynamics.atomic_files import hash_of_content
 from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.file_locks import in_turn
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.records.derivatives import ScanOutputs
 from lesion_dynamics.settings.inference import InferSettings
@@ -31,8 +32,10 @@ def staged(settings: InferSettings) -> InferSettings:
     root = settings.cohort.root
     if not is_remote(root):
         return settings
-    mirror = Mirror(url_of(root), place_of(root, settings))
-    mirror.fetch(without=NOT_INPUTS)
+    place = place_of(root, settings)
+    with in_turn(lock_of(place), waiting_for=f"it copies {url_of(root)}"):
+        mirror = Mirror(url_of(root), place)
+        mirror.fetch(without=NOT_INPUTS)
     cohort = settings.cohort.model_copy(update={"root": mirror.folder})
     return settings.model_copy(update={"cohort": cohort})
 
@@ -82,3 +85,11 @@ def place_of(path: Path, settings: InferSettings) -> Path:
         )
     name = hash_of_content(url_of(path) if is_remote(path) else str(path.absolute()))[:16]
     return (settings.cache.folder / "objects" / name).resolve()
+
+
+def lock_of(place: Path) -> Path:
+    """The file beside a copy of a cohort that whoever changes the copy holds.
+
+    The copy and its index are shared by all inferences with this cache folder.
+    """
+    return place.with_name(f"{place.name}.lock")
