@@ -14,7 +14,7 @@ from tests.conftest import Workplace
 
 from lesion_dynamics.atomic_files import partial_prefix
 from lesion_dynamics.cohort.cohort import CohortTables
-from lesion_dynamics.errors import CohortError
+from lesion_dynamics.errors import CohortError, OutputError
 from lesion_dynamics.model_version import ModelVersion, load_manifest
 from lesion_dynamics.preprocessing.step_cache import trim
 from lesion_dynamics.records.shipped import SHIPPED_FOLDER
@@ -168,6 +168,14 @@ def test_tables_are_read_before_another_inference_may_change_their_copy(
     # A participant without a folder would count as one without sessions.
     assert list(tables.sessions["participant_id"]) == list(WHO)
     assert list(others[0].tables.sessions["participant_id"]) == ["sub-a", "sub-c", "sub-d"]
+
+
+def test_a_cache_folder_that_cannot_be_written_is_said(
+    cohort: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_bytes(b"")
+    with pytest.raises(OutputError, match="cannot be written"):
+        StreamedCohort.opened(settings_of(tmp_path))
 
 
 def test_a_copy_of_the_whole_cohort_is_made_by_one_at_a_time(

@@ -8,10 +8,11 @@ files are put into the store when it is done, its sidecar last; the tables at th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from lesion_dynamics.atomic_files import hash_of_content
+from lesion_dynamics.atomic_files import hash_of_content, require_writable_folder
 from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.file_locks import in_turn
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
@@ -33,7 +34,7 @@ def staged(settings: InferSettings) -> InferSettings:
     if not is_remote(root):
         return settings
     place = place_of(root, settings)
-    with in_turn(lock_of(place), waiting_for=f"it copies {url_of(root)}"):
+    with sole_change(place, waiting_for=f"it copies {url_of(root)}"):
         mirror = Mirror(url_of(root), place)
         mirror.fetch(without=NOT_INPUTS)
     cohort = settings.cohort.model_copy(update={"root": mirror.folder})
@@ -87,9 +88,16 @@ def place_of(path: Path, settings: InferSettings) -> Path:
     return (settings.cache.folder / "objects" / name).resolve()
 
 
-def lock_of(place: Path) -> Path:
-    """The file beside a copy of a cohort that whoever changes the copy holds.
+@contextmanager
+def sole_change(place: Path, *, waiting_for: str) -> Iterator[None]:
+    """Run the block when nobody else changes the copy of a cohort at ``place``, or its index.
 
-    The copy and its index are shared by all inferences with this cache folder.
+    All inferences with this cache folder share the copy. waiting_for : what others may be doing.
+
+    Raises
+    ------
+    OutputError : the cache folder cannot be written.
     """
-    return place.with_name(f"{place.name}.lock")
+    require_writable_folder(place.parent)
+    with in_turn(place.with_name(f"{place.name}.lock"), waiting_for=waiting_for):
+        yield

@@ -18,7 +18,6 @@ from lesion_dynamics.cohort.cohort import CohortTables
 from lesion_dynamics.cohort.parts import tables_of_part
 from lesion_dynamics.cohort.reading import read_tables
 from lesion_dynamics.errors import CohortError
-from lesion_dynamics.file_locks import in_turn
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.process_folder import process_folder
 from lesion_dynamics.records.derivatives import scan_key
@@ -26,7 +25,7 @@ from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.workflows.inference_quality import QUALITY_SOURCE
 from lesion_dynamics.workflows.objects.mirror import Mirror, is_remote, url_of
-from lesion_dynamics.workflows.objects.staging import lock_of, place_of
+from lesion_dynamics.workflows.objects.staging import place_of, sole_change
 from lesion_dynamics.workflows.objects.streamed_layouts import STREAMED, Objects
 
 _SOURCE = ("cohort", "workflows/objects")
@@ -73,7 +72,7 @@ class StreamedCohort:
             )
         cohort = settings.cohort.model_copy(update={"root": place})
         layout = STREAMED[cohort.layout]
-        with in_turn(lock_of(place), waiting_for=f"it fetches the tables of {url}"):
+        with sole_change(place, waiting_for=f"it fetches the tables of {url}"):
             place.mkdir(parents=True, exist_ok=True)
             layout.prepare(cohort, there)
             wanted = {n: one.mark for n, one in there.items() if layout.is_table(n, cohort)}
