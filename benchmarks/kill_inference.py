@@ -31,7 +31,7 @@ from pathlib import Path
 
 import psutil
 
-from lesion_dynamics.output_lock import LOCK_FILE
+from lesion_dynamics.file_locks import LOCK_FILE
 from lesion_dynamics.phantom.generate import generate
 from lesion_dynamics.settings.phantom import PhantomSettings
 

@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "lesion_dynamics"
 
 LAYERS = (
-    ("errors", "source_hash", "waiting_threads", "worker_process"),
+    ("errors", "file_locks", "source_hash", "waiting_threads", "worker_process"),
     ("atomic_files", "input_files"),
-    ("output_lock",),
+    ("output_lock", "process_folder"),
     ("settings",),
     ("model_version", "imaging"),
     ("cohort", "combined_version"),

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lesion_dynamics.errors import DiskFullError, OutputError
+from lesion_dynamics.file_locks import LOCK_FILE, is_held
 
 _NO_SPACE = {
     errno.ENOSPC: "the disk is full",
@@ -92,8 +93,8 @@ def remove_abandoned(folder: Path) -> int:
 
     Returns how many there were. A file is abandoned when its name says that a process of this
     computer began it which is gone, or when it was last written an hour ago (of another computer
-    no process can be asked). What a running process writes is left alone, so this may be called
-    beside one.
+    no process can be asked). A folder whose lock is held is never abandoned. What a running
+    process writes is left alone, so this may be called beside one.
     """
     removed = 0
     for parent, folders, names in os.walk(folder):
@@ -110,7 +111,14 @@ def remove_abandoned(folder: Path) -> int:
     return removed
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether a path has the name of an unfinished file, or lies in such a folder."""
+    return any(part.startswith(_PARTIAL) for part in path.parts)
+
+
 def _is_abandoned(path: Path) -> bool:
+    if is_held(path / LOCK_FILE):  # of a folder; a file has none in it
+        return False
     writer = _WRITER.match(path.name)
     if writer is not None and writer[1] == _this_host() and not process_runs(int(writer[2])):
         return True

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from lesion_dynamics.atomic_files import remove_abandoned, translated_disk_errors
 from lesion_dynamics.errors import OutputError
+from lesion_dynamics.file_locks import LOCK_FILE
 
-LOCK_FILE = ".lock"
 _LOG = logging.getLogger(__name__)
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lesion_dynamics.atomic_files import partial_prefix
 from lesion_dynamics.records import file_hashes
 from lesion_dynamics.records.file_hashes import INDEX_FILE, FileHashes
 
@@ -79,3 +80,20 @@ def test_a_damaged_index_costs_nothing_but_time(settled: Path, tmp_path: Path) -
     (tmp_path / "cache" / INDEX_FILE).write_bytes(b"no database at all" * 100)
     kept(settled, tmp_path / "cache")
     assert FileHashes(tmp_path / "cache").of(settled) == hashlib.sha256(b"one").hexdigest()
+
+
+def test_an_index_that_another_process_is_only_just_making_stays(tmp_path: Path) -> None:
+    index = tmp_path / INDEX_FILE
+    index.touch()  # a database without its table yet
+    FileHashes(tmp_path)
+    assert index.is_file()
+
+
+def test_a_file_that_goes_with_its_process_is_hashed_and_not_kept(
+    settled: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / f"{partial_prefix()}x.parts/0/sub-a/FLAIR.nii.gz"
+    own.parent.mkdir(parents=True)
+    settled.rename(own)
+    kept(own, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()

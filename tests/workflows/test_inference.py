@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 from tests.conftest import Workplace
 
+from lesion_dynamics.cohort.cohort import Cohort
 from lesion_dynamics.errors import ConfigurationError, OutputError, ScanError
 from lesion_dynamics.imaging.reading import read_image, read_mask, read_probability
 from lesion_dynamics.lesions.alternatives import other_operating_points
@@ -227,6 +230,23 @@ def test_bad_scans_are_listed_and_never_zero_and_the_good_ones_are_done(
     reasons = " ".join(table.loc["failed", "reason"])
     assert "every voxel is 0" in reasons
     assert "truncated" in reasons or "ends before" in reasons
+
+
+def test_a_file_that_vanishes_after_its_header_was_read_is_named_in_one_line(
+    place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = inference.read_cohort
+    gone = tmp_path / "gone_FLAIR.nii.gz"
+
+    def read_and_lose(*given: Any, **named: Any) -> Cohort:
+        cohort = read(*given, **named)
+        lost = replace(cohort.scans[0], images={**cohort.scans[0].images, "FLAIR": gone})
+        return replace(cohort, scans=(lost, *cohort.scans[1:]))
+
+    monkeypatch.setattr(inference, "read_cohort", read_and_lose)
+    with pytest.raises(ScanError, match="this file can no longer be read") as caught:
+        inference.run(place.inference(f"output={tmp_path}/out"))
+    assert caught.value.where == str(gone)
 
 
 def test_a_cohort_without_a_usable_scan_is_refused(place: Workplace, tmp_path: Path) -> None:

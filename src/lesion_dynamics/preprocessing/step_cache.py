@@ -13,7 +13,7 @@ import io
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from lesion_dynamics.atomic_files import (
     hash_of_content,
+    is_unfinished,
     partial_prefix,
     remove_abandoned,
     require_writable_folder,
@@ -85,7 +86,7 @@ def trim(settings: CacheSettings) -> int:
         return 0
     remove_abandoned(settings.folder)
     entries = []
-    for path in settings.folder.rglob(f"*{_SUFFIX}"):
+    for path in _entries(settings.folder):
         try:
             status = path.stat()
         except OSError:  # another process removed it
@@ -98,6 +99,13 @@ def trim(settings: CacheSettings) -> int:
         path.unlink(missing_ok=True)
         held -= size
     return held
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """Every entry; folders that other processes remove meanwhile have none."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_unfinished(Path(name))]
+        yield from (Path(parent) / name for name in names if name.endswith(_SUFFIX))
 
 
 def key_of(source: tuple[str, ...], **parts: Image | NDArray[Any] | str | float | bool) -> str:

@@ -4,7 +4,7 @@ A kept hash stands for a file only while its size, its times of modification and
 (which no program can set) and its inode are those it had when it was hashed, and only if it had
 lain unchanged for some seconds then: what is written within the clock's resolution could keep its
 times. In any doubt the file is read. The index lies in the cache folder, not beside outputs: it
-speaks of this computer alone.
+speaks of this computer alone. Files in a folder that goes with its process are not kept in it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from lesion_dynamics.atomic_files import hash_of_file
+from lesion_dynamics.atomic_files import hash_of_file, is_unfinished
 
 INDEX_FILE = "file_hashes.sqlite"
 _LOG = logging.getLogger(__name__)
@@ -57,7 +57,9 @@ class FileHashes:
         found = hash_of_file(path)
         settled = time.time_ns() - max(before[1], before[2]) > _SETTLED_NS
         if settled and _mark(path) == before:
-            self._known[name] = self._new[name] = (before, found)
+            self._known[name] = (before, found)
+            if not is_unfinished(Path(name)):  # no other run will find it under this name
+                self._new[name] = (before, found)
         return found
 
     def keep(self) -> None:
@@ -93,6 +95,8 @@ def _read(index: Path) -> dict[str, tuple[Mark, str]]:
             rows = base.execute(f"select * from {_TABLE}").fetchall()  # noqa: S608
     except sqlite3.Error as error:
         _LOG.warning("kept hashes of files cannot be read; all files are read again: %s", error)
-        index.unlink(missing_ok=True)
+        # Being written by another process just now is no damage, and removing it then would be.
+        if not isinstance(error, sqlite3.OperationalError):
+            index.unlink(missing_ok=True)
         return {}
     return {row[0]: ((row[1], row[2], row[3], row[4]), row[5]) for row in rows}

@@ -18,7 +18,7 @@ class CacheSettings(Strict):
     largest_gb : when a command begins and when it ends, the entries that were used longest ago
         are removed until the folder is no larger than this (10^9 bytes).
     objects_gb : of a cohort in an object store, so much of its scans lies here at once (10^9
-        bytes): what is worked on, and what comes next.
+        bytes) for each inference: what is worked on, and what comes next.
     """
 
     folder: Path | None

@@ -100,7 +100,8 @@ def work_on(
 
     Raises
     ------
-    UserError : no scan can be used; the cluster cannot be used; the output cannot be written.
+    UserError : no scan can be used; a file vanished since the cohort was read; the cluster cannot
+        be used; the output cannot be written.
     """
     rows, tasks = _look_up(cohort, version, folder, settings)
     unusable = _unusable(tasks, settings)
@@ -169,7 +170,17 @@ def _look_up(
 
 
 def _file_hashes(scan: Scan, hashes: FileHashes) -> dict[str, str]:
-    return {name: hashes.of(path) for name, path in scan.input_files.items()}
+    found = {}
+    for name, path in scan.input_files.items():
+        try:
+            found[name] = hashes.of(path)
+        except OSError as error:  # its header could be read a moment ago
+            raise ScanError(
+                f"this file can no longer be read ({error.strerror})",
+                where=path,
+                remedy="Put it back, and start the same command again: what is done is kept.",
+            ) from error
+    return found
 
 
 def _unusable(tasks: Sequence[ParticipantTask], settings: InferSettings) -> list[Exclusion]:

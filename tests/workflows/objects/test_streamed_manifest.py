@@ -93,6 +93,19 @@ def test_a_row_that_changed_changes_the_key_of_its_participant_alone(
     assert [who for who in before if before[who] != after[who]] == [whose]
 
 
+def test_keys_are_those_of_the_rows_that_were_read_whatever_another_inference_fetches(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    manifest = load_manifest(SHIPPED_FOLDER)
+    version = ModelVersion(manifest.name, 1, manifest, SHIPPED_FOLDER / "weights.safetensors")
+    lay_out(memory, *ROWS)
+    source = StreamedCohort.opened(settings_of(tmp_path))
+    before = source.keys(version)
+    write_rows(memory, *(row.replace("x1", "x").replace("x2", "x1") for row in ROWS))
+    assert StreamedCohort.opened(settings_of(tmp_path)).keys(version) != before
+    assert source.keys(version) == before
+
+
 @pytest.mark.parametrize("cell", ["../../x1.nii.gz", "/elsewhere/x1.nii.gz"])
 def test_a_file_outside_of_the_store_is_refused_with_its_row(
     memory: fsspec.AbstractFileSystem, tmp_path: Path, cell: str

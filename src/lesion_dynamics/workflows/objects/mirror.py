@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from lesion_dynamics.atomic_files import replacing, write_json
 from lesion_dynamics.errors import CohortError, ConfigurationError, OutputError
-from lesion_dynamics.output_lock import LOCK_FILE
+from lesion_dynamics.file_locks import LOCK_FILE
 
 _TRANSFERS = 8
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")

@@ -8,11 +8,13 @@ files are put into the store when it is done, its sidecar last; the tables at th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from lesion_dynamics.atomic_files import hash_of_content
+from lesion_dynamics.atomic_files import hash_of_content, require_writable_folder
 from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.file_locks import in_turn
 from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.records.derivatives import ScanOutputs
 from lesion_dynamics.settings.inference import InferSettings
@@ -31,8 +33,10 @@ def staged(settings: InferSettings) -> InferSettings:
     root = settings.cohort.root
     if not is_remote(root):
         return settings
-    mirror = Mirror(url_of(root), place_of(root, settings))
-    mirror.fetch(without=NOT_INPUTS)
+    place = place_of(root, settings)
+    with sole_change(place, waiting_for=f"it copies {url_of(root)}"):
+        mirror = Mirror(url_of(root), place)
+        mirror.fetch(without=NOT_INPUTS)
     cohort = settings.cohort.model_copy(update={"root": mirror.folder})
     return settings.model_copy(update={"cohort": cohort})
 
@@ -82,3 +86,18 @@ def place_of(path: Path, settings: InferSettings) -> Path:
         )
     name = hash_of_content(url_of(path) if is_remote(path) else str(path.absolute()))[:16]
     return (settings.cache.folder / "objects" / name).resolve()
+
+
+@contextmanager
+def sole_change(place: Path, *, waiting_for: str) -> Iterator[None]:
+    """Run the block when nobody else changes the copy of a cohort at ``place``, or its index.
+
+    All inferences with this cache folder share the copy. waiting_for : what others may be doing.
+
+    Raises
+    ------
+    OutputError : the cache folder cannot be written.
+    """
+    require_writable_folder(place.parent)
+    with in_turn(place.with_name(f"{place.name}.lock"), waiting_for=waiting_for):
+        yield

@@ -9,6 +9,7 @@ leave this computer when their results are in the store. Two parts together hold
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,36 +64,45 @@ def segment_streamed(
         scans += entry.scans_of(who)
         exclusions += entry.left_out()
         _add_finished(outcome, who, entry)
-    for part, root in source.parts(due):
-        cohort = _cohort_of(source, part, root, version)
-        require_usable_coefficients(cohort)
-        outputs.fetch(part)
-        worked = work_on(
-            cohort, version, folder, settings,
-            steps=Steps(open_cache(settings.cache)), mirror=mirror, part=True,
-        )  # fmt: skip
-        publish_rest(mirror)
-        outcome.add(worked)
-        scans += cohort.scans
-        exclusions += cohort.exclusions
-        entries = _entries(keys, version, cohort, worked, outputs)
-        for who in part:
-            outcome.quality[who] = quality_of(who, folder)
-        sidecars = [one.outputs.sidecar for task in worked.tasks for one in task.scans]
-        outcome.engines |= set(engines_of(sidecars))
-        ledger.keep(entries, without=[who for who in part if who not in entries])
+    with closing(source.parts(due)) as coming:  # a part's scans leave when it fails, too
+        for part, root in coming:
+            cohort = _cohort_of(source, part, root, version)
+            require_usable_coefficients(cohort)
+            outputs.fetch(part)
+            worked = work_on(
+                cohort, version, folder, settings,
+                steps=Steps(open_cache(settings.cache)), mirror=mirror, part=True,
+            )  # fmt: skip
+            publish_rest(mirror)
+            outcome.add(worked)
+            scans += cohort.scans
+            exclusions += cohort.exclusions
+            entries = _entries(keys, version, cohort, worked, outputs)
+            outcome.quality |= {who: quality_of(who, folder) for who in part}
+            sidecars = [one.outputs.sidecar for task in worked.tasks for one in task.scans]
+            outcome.engines |= set(engines_of(sidecars))
+            ledger.keep(entries, without=[who for who in part if who not in entries])
     outputs.fetch(())
-    for named in (outcome.unusable, outcome.failed):
-        named.sort(key=lambda one: (one.participant_id, one.session_id or ""))
+    _sort_left_out(outcome)
     whole = assembled(settings.cohort, source.tables, scans, exclusions)
     require_some_usable(len(whole.scans), outcome.unusable)
     return whole, outcome
 
 
+def _sort_left_out(outcome: Outcome) -> None:
+    for named in (outcome.unusable, outcome.failed):
+        named.sort(key=lambda one: (one.participant_id, one.session_id or ""))
+
+
 def _cohort_of(
     source: StreamedCohort, part: list[str], root: Path, version: ModelVersion
 ) -> Cohort:
-    """The part as a cohort of its own; it may be without a scan."""
+    """The part as a cohort of its own; it may be without a scan.
+
+    Raises
+    ------
+    CohortError : files of the part vanished; images without diagnosis or days.
+    """
     settings = source.settings.cohort.model_copy(update={"root": root})
     tables = source.tables.of(part)
     segmenter = version.manifest.segmenter
@@ -104,6 +114,7 @@ def _cohort_of(
         masks_needed=False,
         only=frozenset(part),
     )
+    source.require_whole(part, root)  # and was whole when its scans were looked for
     return Cohort(
         name=settings.name,
         root=root,

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from lesion_dynamics.atomic_files import require_writable_folder, write_json
 from lesion_dynamics.errors import OutputError
+from lesion_dynamics.file_locks import LOCK_FILE
 from lesion_dynamics.model_version import ModelVersion
-from lesion_dynamics.output_lock import LOCK_FILE, sole_writer
+from lesion_dynamics.output_lock import sole_writer
 from lesion_dynamics.records.lineage import machine
 from lesion_dynamics.records.registry import resolve
 from lesion_dynamics.report.text_table import text_table
