@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,8 @@ from tests.conftest import ROOT
 
 from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.workflows.command import _Refused
+from lesion_dynamics.workflows.sweep import PARENT_VARIABLE, SweepRecord
 from lesion_dynamics.workflows.sweep_jobs import valid_jobs
 
 
@@ -65,7 +68,7 @@ def composed_by_hydra(config: DictConfig, task: tuple[str, ...]) -> None:
         (("cohort.root=${cohort.rot}",), "^the only job: Interpolation key 'cohort.rot' not found"),
         (
             ("experiment=baseline,null",),
-            "^the job experiment=null: Config group override must be a string.*a command of its own",
+            "^the job experiment=null: Config group override must be a str.*a command of its own",
         ),
         (
             ("seed=1,2", "~augmentation.blur"),
@@ -122,6 +125,27 @@ def test_values_may_refer_to_what_hydra_sets_for_a_job_in_its_turn() -> None:
     assert {str(one.cohort.root) for one in jobs} == {"there"}
     assert {str(one.runs) for one in jobs} == {"x"}
     assert "OF_A_JOB" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (
+            ("seed=1,2", "trainer.devices=2"),
+            "^the job seed=1: trainer.devices=2 and trainer.",
+        ),
+        (
+            ("trainer.num_nodes=1,2",),
+            "^the job trainer.num_nodes=2: trainer.devices=1 and",
+        ),
+        (("trainer.devices=2",), "^the only job: .* 2 processes.*python train.py without -m"),
+    ],
+)
+def test_trainings_of_several_processes_are_no_sweep(task: tuple[str, ...], said: str) -> None:
+    with sweep(*task) as config, pytest.raises(_Refused) as refused:
+        SweepRecord().on_multirun_start(config)
+    assert re.search(said, str(refused.value.error))
+    assert PARENT_VARIABLE not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,11 @@ from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.command import refusals, when_cut_short
-from lesion_dynamics.workflows.sweep_jobs import given_overrides, valid_jobs
+from lesion_dynamics.workflows.sweep_jobs import (
+    given_overrides,
+    require_one_process,
+    valid_jobs,
+)
 from lesion_dynamics.workflows.training_version import UNREGISTERED, run_reference
 
 if TYPE_CHECKING:
@@ -83,8 +87,8 @@ class SweepRecord(Callback):
         ------
         ConfigurationError : of any job, before the first one begins.
         """
-        for _ in valid_jobs(config, TrainSettings):
-            pass
+        for settings, origin in valid_jobs(config, TrainSettings):
+            require_one_process(settings.trainer, where=origin(""))
         from lesion_dynamics.records.sweep_run import start_or_go_on_with_sweep
 
         values = _plain(config)

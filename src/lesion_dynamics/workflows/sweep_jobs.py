@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.settings.strict import Origin, Strict, validated
+from lesion_dynamics.settings.training import TrainerSettings
 from lesion_dynamics.workflows.command import plain_values
 
 AnySettings = TypeVar("AnySettings", bound=Strict)
@@ -65,6 +66,25 @@ def valid_jobs(
         ):
             values = plain_values(own, schema, origin)
         yield validated(schema, values, origin), origin
+
+
+def require_one_process(loop: TrainerSettings, *, where: str) -> None:
+    """Of a training that others follow in the same command.
+
+    Processes that train together are copies of the command: each would run all the trainings, and
+    the first would start no others from the second training on.
+
+    Raises
+    ------
+    ConfigurationError : it would train in several processes.
+    """
+    if loop.processes > 1:
+        raise ConfigurationError(
+            f"trainer.devices={loop.devices} and trainer.num_nodes={loop.num_nodes} are "
+            f"{loop.processes} processes a training: sweeps and searches train in one",
+            where=where,
+            remedy="Give each of these trainings a command of its own, python train.py without -m.",
+        )
 
 
 def given_overrides(config: DictConfig) -> list[str]:
