@@ -68,6 +68,8 @@ class PatientDDP(DDPStrategy):
 
 
 class _Launcher(_SubprocessScriptLauncher):
+    procs: list[subprocess.Popen[bytes]]
+
     def launch(
         self,
         function: Callable[..., Any],
@@ -119,7 +121,7 @@ class _Watch(threading.Thread):
         """No error reaches a thread that waits for another process: only the process can end."""
         status = ended.returncode
         how = f"signal {-status}" if status < 0 else f"status {status}"
-        number = self._children.index(ended) + 2
+        number = rank() + self._children.index(ended) + 2
         _LOG.error("%s", peer_lost(f"process {number} ended with {how}", self._processes))
         for one in self._children:
             one.kill()  # they may wait as this one does

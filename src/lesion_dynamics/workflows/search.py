@@ -107,16 +107,16 @@ def require_one_process_each(settings: SearchSettings) -> None:
     ------
     ConfigurationError : one of them would train in several processes.
     """
-    own = [("overrides", [])] + [
-        (f"space {key}={value}", [f"{key}={value}"])
+    proposed = [
+        f"{key}={value}"
         for key, one in sorted(settings.space.items())
         if key.lstrip("+").partition(".")[0] in _SETS_PROCESSES
         for value in (one.choices if one.choices is not None else (one.high,))
     ]
-    for where, given in own:
-        trainer = OmegaConf.to_container(
-            compose("train", [*settings.overrides, *given]).trainer, resolve=True
-        )
+    for own in [[], *([one] for one in proposed)]:
+        where = f"space {own[0]}" if own else "overrides"
+        composed = compose("train", [*settings.overrides, *own])
+        trainer = OmegaConf.to_container(composed.trainer, resolve=True)
         assert isinstance(trainer, dict)
         loop = validated(TrainerSettings, {str(key): one for key, one in trainer.items()})
         require_one_process(loop, where=where)
