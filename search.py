@@ -14,8 +14,10 @@ def search(configuration: DictConfig) -> None:
     """Validate the settings, then run."""
     with refusals():
         settings = typed(configuration, SearchSettings)
-        from lesion_dynamics.workflows.search import run, train_with  # only when settings are good
+        # Only when settings are good.
+        from lesion_dynamics.workflows.search import require_one_process_each, run, train_with
 
+        require_one_process_each(settings)
         run(settings, train_with)
 
 

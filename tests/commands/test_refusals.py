@@ -1,4 +1,4 @@
-"""The three commands refuse bad input in one line, with status 2, before torch is loaded."""
+"""The commands refuse bad input in one line, with status 2, before torch is loaded."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from tests.commands.command_line import run
         ("train.py", ["validation_fraction=1.5"], ["validation_fraction", "less than 1"]),
         ("train.py", ["cohort=bids"], ["cohort.root", "no value", "cohort.root=VALUE"]),
         ("train.py", ["cohort.root=nowhere"], ["nowhere", "no cohort folder"]),
+        ("train.py", ["-m", "trainer.devices=2,3", "patch.batch=6"], ["devices=2", "2 processes"]),
+        ("search.py", ["overrides=['trainer.devices=2']"], ["overrides: ", "2 processes"]),
         ("infer.py", ["executor.process=2"], ["executor.process", "processes"]),
         ("infer.py", ["model_version=no-such-name/7"], ["no-such-name/7", "train.py"]),
         ("infer.py", ["model_version=nothing"], ["model_version=nothing", "NAME/NUMBER"]),

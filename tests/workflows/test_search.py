@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import composed
+from hydra import initialize_config_dir
+from tests.conftest import ROOT, composed
 
 from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.model_version import Manifest, ModelVersion
@@ -18,7 +19,7 @@ from lesion_dynamics.records.store import Store, connect, open_store
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
-from lesion_dynamics.workflows.search import objective_of, run
+from lesion_dynamics.workflows.search import objective_of, require_one_process_each, run
 from lesion_dynamics.workflows.training_version import await_number
 
 pytest.importorskip("optuna")
@@ -138,3 +139,33 @@ def test_a_dimension_that_means_nothing_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
         settings(tmp_path, space={"seed": dimension})
+
+
+def processes_looked_at(settings: SearchSettings) -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        require_one_process_each(settings)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "space", "said"),
+    [
+        (["trainer.devices=2"], {}, r"^overrides: trainer.devices=2 .* 2 processes a training"),
+        (
+            [],
+            {"trainer.devices": {"choices": [1, 4]}},
+            r"^space trainer\.devices=4: .* 4 processes",
+        ),
+        (
+            [],
+            {"++trainer.num_nodes": {"low": 1, "high": 3, "whole": True}},
+            r"^space \+\+trainer\.num_nodes=3\.0: .* trainer\.num_nodes=3 are 3 processes",
+        ),
+    ],
+)
+def test_no_training_of_a_search_may_take_several_processes(
+    overrides: list[str], space: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    plain = {"trainer.epochs": {"low": 2, "high": 5, "whole": True}, "seed": {"choices": [1, 2]}}
+    processes_looked_at(settings(tmp_path, space=plain))
+    with pytest.raises(ConfigurationError, match=said):
+        processes_looked_at(settings(tmp_path, space=plain | space, overrides=overrides))

@@ -149,6 +149,16 @@ def test_the_address_of_a_sweeps_server_may_stand_in_the_environment(
     assert _plain(config)["tracking"]["uri"] == DOWN
 
 
+def test_a_sweep_may_give_every_job_a_folder_by_its_number(tmp_path: Path) -> None:
+    """What an override refers to is a job's own: nothing of the sweep itself may look it up."""
+    away = TrackingSettings(folder=tmp_path, experiment="a", uri=DOWN, wait_at_end_seconds=0)
+    sweep = Sweep(tmp_path, away, "output=models/${hydra:job.num}")
+    parent = sweep.start()
+    (begun,) = journals(away)
+    assert parent == f"spool-{begun.spool_id}"
+    sweep.callback._cut_short(interrupted=True)
+
+
 def test_a_sweep_without_a_server_is_delivered_later_whole(tmp_path: Path, database: Path) -> None:
     """The store stands in for the server once it answers: only the journal's target says which."""
     here = TrackingSettings(folder=database, experiment="away", wait_at_end_seconds=20)

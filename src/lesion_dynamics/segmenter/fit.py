@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import sys
 import time
 import warnings
@@ -16,12 +15,11 @@ import pytorch_lightning as pl
 import safetensors.torch
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.trainer.states import TrainerStatus
 
 from lesion_dynamics.atomic_files import write_bytes
-from lesion_dynamics.errors import DiskFullError, PeerLostError
+from lesion_dynamics.errors import DiskFullError
 from lesion_dynamics.segmenter.callbacks import (
     EarlyEnd,
     History,
@@ -35,16 +33,19 @@ from lesion_dynamics.segmenter.module import (
     SELECTION_METRIC,
     LesionModule,
 )
+from lesion_dynamics.segmenter.peers import (
+    PatientDDP,
+    is_of_the_connection,
+    peer_lost,
+    rank,
+    reason,
+)
 from lesion_dynamics.settings.training import TrainerSettings, TrainSettings
 
 _LOG = logging.getLogger(__name__)
 LAST_CHECKPOINT = "last.ckpt"
 BEST_CHECKPOINT = "best.ckpt"
 _PAUSE_SECONDS = 2.0
-_STRATEGIES = {
-    "ddp": "ddp",
-    "ddp_find_unused_parameters": "ddp_find_unused_parameters_true",
-}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -143,8 +144,8 @@ def fit(
                 raise KeyboardInterrupt from None
             raise
         except RuntimeError as error:
-            if settings.trainer.processes > 1 and _is_of_the_connection(error):
-                raise _peer_lost(error, settings.trainer.processes) from error
+            if settings.trainer.processes > 1 and is_of_the_connection(error):
+                raise peer_lost(reason(error), settings.trainer.processes) from error
             raise
     best = run_folder / BEST_CHECKPOINT
     return Fitted(best if best.is_file() else last, metrics.history)
@@ -152,27 +153,7 @@ def fit(
 
 def is_first_process() -> bool:
     """Whether this is the process that records and evaluates; of one, it is."""
-    return _rank() == 0
-
-
-def _rank() -> int:
-    return int(getattr(rank_zero_only, "rank", 0))
-
-
-def _is_of_the_connection(error: RuntimeError) -> bool:
-    # Gloo raises a plain RuntimeError that names its own source file; NCCL a DistError.
-    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
-
-
-def _peer_lost(error: RuntimeError, processes: int) -> PeerLostError:
-    gloos = re.search(r"gloo/transport\S*\] ([\w ]*\w)", str(error))
-    said = gloos[1] if gloos else str(error).partition("\n")[0]
-    return PeerLostError(
-        f"this process lost the others of its training ({said})",
-        where=f"process {_rank() + 1} of {processes}",
-        remedy="Another one says why it ended; mend that and start the same command again: it goes "
-        "on from the last epoch.",
-    )
+    return rank() == 0
 
 
 def load_weights(module: LesionModule, checkpoint: Path) -> None:
@@ -230,7 +211,7 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
         accelerator=loop.accelerator,
         devices=loop.devices,
         num_nodes=loop.num_nodes,
-        strategy=_STRATEGIES[loop.strategy] if loop.processes > 1 else "auto",
+        strategy=_strategy(loop),
         max_epochs=loop.epochs,
         limit_train_batches=loop.steps_per_epoch * loop.accumulate_batches,
         accumulate_grad_batches=loop.accumulate_batches,
@@ -247,6 +228,12 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
         deterministic=_determinism(loop),
         benchmark=not loop.deterministic,
     )
+
+
+def _strategy(loop: TrainerSettings) -> PatientDDP | str:
+    if loop.processes == 1:
+        return "auto"
+    return PatientDDP(find_unused_parameters=loop.strategy == "ddp_find_unused_parameters")
 
 
 def _determinism(loop: TrainerSettings) -> bool | Literal["warn"]:

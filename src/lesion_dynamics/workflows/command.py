@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError, UserError
-from lesion_dynamics.settings.strict import Strict, allowed_keys, validated
+from lesion_dynamics.settings.strict import Origin, Strict, allowed_keys, validated
 from lesion_dynamics.settings.tracking import without_credentials
 
 AnySettings = TypeVar("AnySettings", bound=Strict)
@@ -101,12 +101,28 @@ def typed(configuration: DictConfig, schema: type[AnySettings]) -> AnySettings:
     ------
     ConfigurationError : names the key, the file or override it came from, what is allowed.
     """
+    return validated(schema, plain_values(configuration, schema), _origin)
+
+
+def plain_values(
+    configuration: DictConfig, schema: type[Strict], origin: Origin | None = None
+) -> dict[str, Any]:
+    """All values of what Hydra composed, what they refer to put in its place.
+
+    Parameters
+    ----------
+    origin : of a key, and with "" of the whole; None: the override or file of this command.
+
+    Raises
+    ------
+    ConfigurationError : a value is missing, or refers to what does not exist.
+    """
     try:
         values = OmegaConf.to_container(configuration, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise _composition_error(error, schema) from error
+        raise _composition_error(error, schema, origin) from error
     assert isinstance(values, Mapping)
-    return validated(schema, {str(key): value for key, value in values.items()}, _origin)
+    return {str(key): value for key, value in values.items()}
 
 
 def _say(line: str) -> None:
@@ -145,7 +161,9 @@ def _holds(path: Path, dotted: str) -> bool:
     return True
 
 
-def _composition_error(error: Exception, schema: type[Strict]) -> ConfigurationError:
+def _composition_error(
+    error: Exception, schema: type[Strict], origin: Origin | None = None
+) -> ConfigurationError:
     """Hydra's and OmegaConf's messages in the wording of all user errors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
@@ -167,9 +185,11 @@ def _composition_error(error: Exception, schema: type[Strict]) -> ConfigurationE
     if missing and type(error).__name__ == "MissingMandatoryValue":
         return ConfigurationError(
             f"the key {missing} has no value",
-            where=_origin(missing),
+            where=(origin or _origin)(missing),
             remedy=f"Give it on the command line: {missing}=VALUE.",
         )
     return ConfigurationError(
-        " ".join(lines), where="configuration", remedy="Correct it; see conf/."
+        " ".join(lines),
+        where="configuration" if origin is None else origin(""),
+        remedy="Correct it; see conf/.",
     )

@@ -14,7 +14,8 @@ from lesion_dynamics.errors import ConfigurationError
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.search import Dimension, SearchSettings
 from lesion_dynamics.settings.strict import validated
-from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.settings.training import TrainerSettings, TrainSettings
+from lesion_dynamics.workflows.sweep_jobs import require_one_process
 from lesion_dynamics.workflows.training_version import run_reference
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lesion_dynamics.records.spooled_run import SpooledRun
 
 _LOG = logging.getLogger(__name__)
+_SETS_PROCESSES = ("trainer", "experiment")
+"""First parts of keys that choose how many processes train together."""
 Train = Callable[[Sequence[str]], ModelVersion]
 """Trains with these overrides of conf/train.yaml."""
 
@@ -95,6 +98,28 @@ def _search(
         "model_version": best.user_attrs["model_version"],
         "trials": settings.trials,
     }
+
+
+def require_one_process_each(settings: SearchSettings) -> None:
+    """Look at all trainings that the search can propose; inside a ``hydra.main`` function.
+
+    Raises
+    ------
+    ConfigurationError : one of them would train in several processes.
+    """
+    proposed = [
+        f"{key}={value}"
+        for key, one in sorted(settings.space.items())
+        if key.lstrip("+").partition(".")[0] in _SETS_PROCESSES
+        for value in (one.choices if one.choices is not None else (one.high,))
+    ]
+    for own in [[], *([one] for one in proposed)]:
+        where = f"space {own[0]}" if own else "overrides"
+        composed = compose("train", [*settings.overrides, *own])
+        trainer = OmegaConf.to_container(composed.trainer, resolve=True)
+        assert isinstance(trainer, dict)
+        loop = validated(TrainerSettings, {str(key): one for key, one in trainer.items()})
+        require_one_process(loop, where=where)
 
 
 def train_with(overrides: Sequence[str]) -> ModelVersion:

@@ -30,7 +30,11 @@ from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.command import refusals, when_cut_short
-from lesion_dynamics.workflows.sweep_jobs import require_valid_jobs
+from lesion_dynamics.workflows.sweep_jobs import (
+    given_overrides,
+    require_one_process,
+    valid_jobs,
+)
 from lesion_dynamics.workflows.training_version import UNREGISTERED, run_reference
 
 if TYPE_CHECKING:
@@ -83,11 +87,12 @@ class SweepRecord(Callback):
         ------
         ConfigurationError : of any job, before the first one begins.
         """
-        require_valid_jobs(config, TrainSettings)
+        for settings, origin in valid_jobs(config, TrainSettings):
+            require_one_process(settings.trainer, where=origin(""))
         from lesion_dynamics.records.sweep_run import start_or_go_on_with_sweep
 
         values = _plain(config)
-        overrides = sorted(_telling(config.hydra.overrides.task))
+        overrides = sorted(_telling(given_overrides(config)))
         self._run = start_or_go_on_with_sweep(
             validated(TrackingSettings, values["tracking"]),
             key=hash_of_content(overrides),
@@ -257,7 +262,7 @@ def _is_swept(override: str) -> bool:
 def _plain(config: DictConfig) -> Mapping[str, Any]:
     """Where runs are recorded: the composed keys, and overrides of theirs without a sweep."""
     wanted = OmegaConf.create({"tracking": config.tracking, "runs": config.runs})
-    given = [str(one) for one in config.hydra.overrides.task]
+    given = given_overrides(config)
     plain = [one for one in given if one.startswith(("tracking.", "runs=")) and "," not in one]
     merged = OmegaConf.merge(wanted, OmegaConf.from_dotlist(plain))
     # An address may be written as the name of an environment variable.

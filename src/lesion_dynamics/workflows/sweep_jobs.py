@@ -1,52 +1,119 @@
 """The jobs of a sweep before the first of them runs: a wrong one is refused at once.
 
 Hydra composes all jobs before the first one, so it refuses what cannot be composed; whether their
-settings go together is seen when a job's turn comes. The last one's mistake would be told after all
-the others have been trained.
+values can be had and their settings go together is seen when a job's turn comes. The last one's
+mistake would be told after all the others have been trained.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import env_override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lesion_dynamics.settings.strict import Strict, validated
+from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.settings.strict import Origin, Strict, validated
+from lesion_dynamics.settings.training import TrainerSettings
+from lesion_dynamics.workflows.command import plain_values
+
+AnySettings = TypeVar("AnySettings", bound=Strict)
 
 
-def require_valid_jobs(config: DictConfig, schema: type[Strict]) -> None:
-    """Compose every job of the sweep that ``config`` begins, and check its settings.
+def valid_jobs(
+    config: DictConfig, schema: type[AnySettings]
+) -> Iterator[tuple[AnySettings, Origin]]:
+    """Compose the jobs of the sweep that ``config`` begins, one by one, and check their settings.
+
+    Ends at a job that Hydra cannot compose: Hydra comes to it next, before any job runs, and says
+    it in its own words.
 
     Raises
     ------
     ConfigurationError : of the first job whose settings are refused; names what it varies.
     """
-    try:
-        jobs = list(_composed(config))
-    except (HydraException, OmegaConfBaseException):
-        return  # Hydra comes to it next, and says it in its own words
-    for varied, values in jobs:
-        validated(schema, values, partial(_origin, varied))
-
-
-def _composed(config: DictConfig) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """What each job varies, and the values of all its keys."""
     loader = GlobalHydra.instance().config_loader()
-    for varied, overrides in _jobs([str(one) for one in config.hydra.overrides.task], loader):
-        job = loader.load_sweep_config(config, overrides)
-        with open_dict(job):
-            del job.hydra
-        values = OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
-        assert isinstance(values, Mapping)
-        yield varied, {str(key): one for key, one in values.items()}
+    try:
+        jobs = list(_jobs(given_overrides(config), loader))
+    except (HydraException, OmegaConfBaseException):
+        return
+    for number, (varied, overrides) in enumerate(jobs):
+        origin = partial(_origin, varied)
+        try:
+            job = loader.load_sweep_config(config, overrides)
+        except (HydraException, OmegaConfBaseException):
+            return
+        except ValueError as error:  # so says Hydra that it takes no null for a group of files
+            raise ConfigurationError(
+                str(error),
+                where=origin(""),
+                remedy="Name a file of the group; a job without any needs a command of its own.",
+            ) from error
+        with (
+            _its_turn(job, number) as own,
+            env_override(plain_values(job.hydra.job.env_set, schema, origin)),
+        ):
+            values = plain_values(own, schema, origin)
+        yield validated(schema, values, origin), origin
+
+
+def require_one_process(loop: TrainerSettings, *, where: str) -> None:
+    """Of a training that others follow in the same command.
+
+    Processes that train together are copies of the command: each would run all the trainings, and
+    the first would start no others from the second training on.
+
+    Raises
+    ------
+    ConfigurationError : it would train in several processes.
+    """
+    if loop.processes > 1:
+        raise ConfigurationError(
+            f"trainer.devices={loop.devices} and trainer.num_nodes={loop.num_nodes} are "
+            f"{loop.processes} processes a training: sweeps and searches train in one",
+            where=where,
+            remedy="Give each of these trainings a command of its own, python train.py without -m.",
+        )
+
+
+def given_overrides(config: DictConfig) -> list[str]:
+    """Those of the command line as they were given: what they refer to is a job's own."""
+    given = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    assert isinstance(given, list)
+    return [str(one) for one in given]
+
+
+@contextmanager
+def _its_turn(job: DictConfig, number: int) -> Iterator[DictConfig]:
+    """The configuration of a job, while Hydra's own values are those of its turn.
+
+    Others may refer to them: ``output=models/${hydra:job.num}``.
+    """
+    hydra = HydraConfig.instance()
+    before = hydra.cfg
+    with open_dict(job):
+        job.hydra.job.id = str(number)
+        job.hydra.job.num = number
+        job.hydra.runtime.output_dir = "${hydra:sweep.dir}/${hydra:sweep.subdir}"
+    own = copy.deepcopy(job)
+    with open_dict(own):
+        del own.hydra
+    hydra.set_config(job)
+    try:
+        yield own
+    finally:
+        hydra.cfg = before
 
 
 def _jobs(task: list[str], loader: ConfigLoader) -> Iterator[tuple[list[str], list[str]]]:
@@ -67,4 +134,5 @@ def _jobs(task: list[str], loader: ConfigLoader) -> Iterator[tuple[list[str], li
 
 
 def _origin(varied: list[str], key: str) -> str:
-    return f"the job {' '.join(varied)}" + (f", key {key}" if key else "")
+    job = f"the job {' '.join(varied)}" if varied else "the only job"
+    return job + (f", key {key}" if key else "")
