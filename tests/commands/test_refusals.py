@@ -15,6 +15,7 @@ from tests.commands.command_line import run
         ("train.py", ["+patch.bacth=4"], ["override +patch.bacth=4", "Did you mean batch?"]),
         ("train.py", ["patch.batch=many"], ["override patch.batch=many", "'many'"]),
         ("train.py", ["segmenter=unett"], ["segmenter/unett", "unet"]),
+        ("train.py", ["experiment=null"], ["Config group override", "NoneType", "see conf/"]),
         ("train.py", ["validation_fraction=1.5"], ["validation_fraction", "less than 1"]),
         ("train.py", ["cohort=bids"], ["cohort.root", "no value", "cohort.root=VALUE"]),
         ("train.py", ["cohort.root=nowhere"], ["nowhere", "no cohort folder"]),

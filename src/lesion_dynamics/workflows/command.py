@@ -69,6 +69,11 @@ def run_command(command: Callable[[], None], schema: type[Strict]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         _say(str(_composition_error(error, schema)))
         return EXIT_USER_ERROR
+    except ValueError as error:  # so says Hydra that it takes no null for a group of files
+        if not str(error).startswith("Config group override must be"):
+            raise
+        _say(str(_composition_error(error, schema)))
+        return EXIT_USER_ERROR
     except KeyboardInterrupt:
         _say("Interrupted. What was finished is kept; the same command goes on from there.")
         return EXIT_INTERRUPTED
