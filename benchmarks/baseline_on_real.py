@@ -37,15 +37,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model-version", default=SHIPPED)
-    parser.add_argument("--tracking", type=Path, default=Path("tracking"))
+    parser.add_argument("--tracking", type=Path, help="default: a store of its own in FOLDER")
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
+    # A store of long use may hold the weights of an earlier release under the shipped name.
+    tracking = given.tracking or given.folder / "tracking"
     data = Path(os.environ.get("OPEN_MS_DATA", ROOT.parent / "shared" / "open_ms_data"))
     if not data.is_dir():
         parser.error("the open MS data are missing; set OPEN_MS_DATA to their folder")
     done = segment_cohort(
         data, name="openms", layout="open_ms", output=given.folder / "derivatives",
-        model_version=given.model_version, cache=given.folder / "cache", tracking=given.tracking,
+        model_version=given.model_version, cache=given.folder / "cache", tracking=tracking,
     )  # fmt: skip
     if done.failures:
         raise SystemExit("\n".join(failure.line for failure in done.failures))
@@ -56,7 +58,7 @@ def main() -> None:
     scans = data / "cross_sectional/MNI" / _LABELLED
     reference = read_mask(scans / f"GOLD_STANDARD{_ALIGNED}_regtoMNI.nii.gz")
     alone = segment_scan(
-        scans / f"FLAIR{_ALIGNED}_brain_N4_regtoMNI.nii.gz", tracking=given.tracking,
+        scans / f"FLAIR{_ALIGNED}_brain_N4_regtoMNI.nii.gz", tracking=tracking,
         model_version=given.model_version,
         prepared={"skull_stripped": True, "sequences_aligned": True, "bias_corrected": True},
     )  # fmt: skip

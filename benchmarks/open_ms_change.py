@@ -25,6 +25,7 @@ _SLICES, _SLICE_DISTANCE_MM = 3, 12.0
 _SHADING_MM = 20.0
 _ROBUST = 1.4826  # median absolute deviation to standard deviation
 _BRIGHT_PERCENTILE = 99.7
+_DEVIATIONS = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Change:
         first, second = self.masks
         change = self.published.voxels > 0
         voxel = self.published.voxel_volume_mm3
+        newly_bright = self.newly_bright()
         return {
             "published_change_mm3": float(change.sum()) * voxel,
             "share_where_masks_differ": float((first ^ second)[change].mean()),
@@ -55,18 +57,34 @@ class Change:
             # What no mask of two sessions can show: a change that their FLAIRs do not show.
             "share_where_flairs_differ": float(self.flairs_differ()[change & self.brain].mean()),
             "share_of_brain_where_flairs_differ": float(self.flairs_differ()[self.brain].mean()),
+            # What a new or growing lesion is: bright, and brighter than before.
+            "share_newly_bright": float(newly_bright[change].mean()),
+            "share_of_newly_bright_where_masks_differ": float(
+                (first ^ second)[change & newly_bright].mean()
+            ),
         }
 
     def flairs_differ(self) -> NDArray[np.bool_]:
         """Where the FLAIRs of both sessions differ by more than two deviations of their difference
         in the brain, each relative to its mean within 20 mm.
         """
-        first, second = (self._relative(flair) for flair in self.flairs)
-        difference = second - first
-        inside = difference[self.brain]
-        deviation = _ROBUST * np.median(np.abs(inside - np.median(inside)))
-        differs: NDArray[np.bool_] = np.abs(difference - np.median(inside)) > 2 * deviation
+        differs: NDArray[np.bool_] = np.abs(self._difference()) > _DEVIATIONS
         return differs
+
+    def newly_bright(self) -> NDArray[np.bool_]:
+        """Where the second FLAIR is brighter than the first one by more than two deviations, and
+        brighter than the brain's median by more than two of the brain's.
+        """
+        bright: NDArray[np.bool_] = self._relative(self.flairs[1]) > _DEVIATIONS
+        return bright & (self._difference() > _DEVIATIONS)
+
+    def _difference(self) -> NDArray[np.float64]:
+        """Second minus first FLAIR, in deviations of it in the brain from its median there."""
+        first, second = (self._relative(flair) for flair in self.flairs)
+        inside = (second - first)[self.brain]
+        middle = np.median(inside)
+        deviation = _ROBUST * np.median(np.abs(inside - middle))
+        return np.asarray((second - first - middle) / deviation)
 
     def _relative(self, flair: Image) -> NDArray[np.float64]:
         widths = [_SHADING_MM / size for size in flair.voxel_sizes_mm]
