@@ -149,6 +149,9 @@ def draw_change(change: Change, folder: Path) -> None:
     brain = np.argwhere(change.flairs[0].voxels.max(axis=2) > 0)
     low, high = brain.min(axis=0), brain.max(axis=0) + 1
     window = slice(low[0], high[0]), slice(low[1], high[1])
+    # Anterior above and the patient's right on the right, however the data are stored.
+    signs = np.diag(change.published.affine)[:2]
+    upright = tuple(slice(None, None, -1 if sign < 0 else None) for sign in signs)
     figure = style.new_figure(width=10.0, height=2.8 * len(slices) + 0.4)
     axes = figure.subplots(len(slices), 4, squeeze=False)
     for row, level in zip(axes, slices, strict=True):
@@ -158,12 +161,13 @@ def draw_change(change: Change, folder: Path) -> None:
             for place, outlined in enumerate((False, True)):
                 panel = row[2 * session + place]
                 panel.imshow(
-                    flair[(*window, level)].T, cmap="gray", origin="lower", vmin=0, vmax=bright
-                )
+                    flair[(*window, level)][upright].T,
+                    cmap="gray", origin="lower", vmin=0, vmax=bright,
+                )  # fmt: skip
                 panel.set_axis_off()
                 if outlined:
-                    _outline(panel, change.masks[session][(*window, level)], "#d55e00")
-                    _outline(panel, published[(*window, level)], "#56b4e9")
+                    _outline(panel, change.masks[session][(*window, level)][upright], "#d55e00")
+                    _outline(panel, published[(*window, level)][upright], "#56b4e9")
             row[2 * session].set_title(f"session {session + 1}, slice {level}", fontsize=8)
             row[2 * session + 1].set_title("our mask, published change", fontsize=8)
     figure.suptitle(
