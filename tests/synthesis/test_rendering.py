@@ -23,7 +23,8 @@ def plain(look: SequenceLook) -> SequenceLook:
     """The same contrasts without anything else."""
     return replace(
         look, halo=0.0, edge_voxels=0.0, rim=0.0, cap=0.0, septum=0.0, dirty=0.0,
-        cortex_texture=0.0, cortex_patches=0.0, white_texture=0.0, flow=0.0,
+        cortex_texture=0.0, cortex_patches=0.0, nuclei_patches=0.0, specks=0.0, tracts=0.0,
+        limbic=0.0, white_texture=0.0, flow=0.0,
         blur_voxels=(0.0, 0.0, 0.0), slice_voxels=1.0, bias=0.0, noise=0.0, noise_blur=0.0,
         gamma=1.0, shift_voxels=(0.0, 0.0, 0.0), residue_from=99.0, choroid=look.fluid,
     )  # fmt: skip

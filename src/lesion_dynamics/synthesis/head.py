@@ -2,7 +2,8 @@
 
 The MNI152 maps average many brains, so their cortex is blurred. Here a random field decides
 which of the blurred folds is white matter; a ribbon of cortex is laid around it and what lies
-outside the ribbon is fluid. Every draw so has its own sharp gyri and sulci.
+outside the ribbon is fluid. Every draw so has its own sharp gyri and sulci; some heads stay as
+blurred as the maps, as folds do that a scan cannot tell apart.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from lesion_dynamics.synthesis.limits import GRID
 
 _SURFACE_FOLDS_MM = 24.0  # deeper grey matter is nuclei, not cortex
 _CEREBELLUM_Z_MM, _CEREBELLUM_Y_MM = -16.0, -38.0
+_BLURRED = 0.2
+"""Share of heads without folds of their own."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,12 @@ def draw_head(draws: Draws) -> Head:
     folding = torch.lerp(0.85 * folds + 0.35 * fine, fine, cerebellum)
     unsure = (4 * white * (1 - white)).clamp(0, 1)
     lift = draws.uniform(-0.06, 0.08)
+    blurred = draws.happens(_BLURRED)
     # The cerebellum's blades are thinner than the template's voxels: less white is enough.
     middle = torch.lerp(torch.full_like(white, 0.5), torch.full_like(white, 0.22), cerebellum)
-    level = white - middle + lift + draws.uniform(0.10, 0.26) * folding * unsure * cortical
-    sharp = draws.uniform(5.0, 12.0)
+    folded = draws.uniform(0.0, 0.10) if blurred else draws.uniform(0.10, 0.26)
+    level = white - middle + lift + folded * folding * unsure * cortical
+    sharp = draws.uniform(2.5, 5.0) if blurred else draws.uniform(5.0, 12.0)
     blade = torch.sigmoid(sharp * level)
     # Cortex: a ribbon around white matter; its width follows from blur and bound.
     spread = blur(blade, [draws.uniform(1.5, 2.1)] * 3)
@@ -135,7 +140,11 @@ def draw_head(draws: Draws) -> Head:
     # Between the folia lies little fluid, and it is narrow.
     ribbon = torch.maximum(ribbon, cerebellum * (1 - 0.5 * torch.sigmoid((fine - 1.3) * 6)))
     open_fluid = torch.sigmoid((fluid_map - draws.uniform(0.35, 0.6) + 0.1 * fine * cortical) * 12)
-    tissue = torch.lerp(1 - open_fluid, ribbon * (1 - open_fluid), cortical)
+    if blurred:  # sulci half full of fluid instead of a ribbon with an edge
+        opened = (fluid_map * draws.uniform(1.2, 3.0) * (1 + 0.3 * folds)).clamp(0, 1)
+        tissue = torch.lerp(1 - open_fluid, 1 - opened, cortical)
+    else:
+        tissue = torch.lerp(1 - open_fluid, ribbon * (1 - open_fluid), cortical)
     fluid_ventricle = torch.sigmoid((ventricle - 0.5) * 10)
     tissue = tissue * (1 - fluid_ventricle)
     nuclei_share = torch.sigmoid((grey - white) * draws.uniform(4.0, 9.0)) * (1 - cortical)

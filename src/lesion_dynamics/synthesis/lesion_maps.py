@@ -20,7 +20,7 @@ from lesion_dynamics.synthesis.limits import GRID
 
 _SAMPLED = 200_000
 _NEVER = -9.0
-_LESION_FREE = 0.06
+_LESION_FREE = 0.12
 _MOSTLY_TISSUE = 0.5
 _SPECK_MM, _SPECK_SHARE = 0.9, 0.3
 

@@ -63,16 +63,27 @@ class SequenceLook:
 
 @dataclass(frozen=True)
 class Look:
-    """Both sequences; fluid_removed : whether fluid was cut away with the skull."""
+    """Both sequences; fluid_removed : whether fluid was cut away with the skull.
+
+    patches_voxels, spots_voxels : scales of the textures that both sequences show.
+    """
 
     flair: SequenceLook
     t1w: SequenceLook
     fluid_removed: bool
+    patches_voxels: float = 11.0
+    spots_voxels: float = 3.0
 
 
 def draw_look(draws: Draws) -> Look:
     """A protocol, a scanner and a patient never seen before."""
-    return Look(flair=_flair(draws), t1w=_t1w(draws), fluid_removed=draws.happens(0.3))
+    return Look(
+        flair=_flair(draws),
+        t1w=_t1w(draws),
+        fluid_removed=draws.happens(0.3),
+        patches_voxels=draws.uniform(7.0, 20.0),
+        spots_voxels=draws.uniform(2.2, 5.0),
+    )
 
 
 def _resolution(draws: Draws, thick: float) -> tuple[tuple[float, float, float], float, int, float]:
@@ -118,7 +129,7 @@ def _flair(draws: Draws) -> SequenceLook:
         cortex_texture=draws.uniform(0.02, 0.11),
         cortex_patches=draws.uniform(0.03, 0.15),
         nuclei_patches=draws.uniform(0.0, 0.12),
-        specks=draws.uniform(0.0, 0.14) if draws.happens(0.6) else 0.0,
+        specks=draws.uniform(0.0, 0.18) if draws.happens(0.75) else 0.0,
         white_texture=draws.uniform(0.01, 0.05),
         flow=draws.uniform(0.0, 1.2) if draws.happens(0.5) else 0.0,
         blur_voxels=blur,
@@ -156,7 +167,7 @@ def _t1w(draws: Draws) -> SequenceLook:
         cortex_texture=draws.uniform(0.01, 0.06),
         cortex_patches=draws.uniform(0.01, 0.06),
         nuclei_patches=draws.uniform(0.0, 0.05),
-        specks=draws.uniform(0.0, 0.07) if draws.happens(0.6) else 0.0,
+        specks=draws.uniform(0.0, 0.1) if draws.happens(0.75) else 0.0,
         white_texture=draws.uniform(0.005, 0.03),
         flow=0.0,
         blur_voxels=blur,

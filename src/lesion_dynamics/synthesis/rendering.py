@@ -17,9 +17,8 @@ from lesion_dynamics.synthesis.tissues import STEPS, ZEROS, Tissues
 
 _COIL_VOXELS = 55.0
 _FINEST = 1.4
-_TEXTURES = (11.0, 3.0, 16.0, 3.0)
-"""Scales in voxels: patches, white, dirty, spots."""
-_WHITE = 1  # of the textures
+_WHITE_VOXELS, _DIRTY_VOXELS = 3.0, 16.0
+_WHITE = 1  # of the coarser textures: patches, white, dirty, spots
 _TABLES = of_distance(STEPS, ZEROS)
 _RESOLUTION_REACH = 5
 """Voxels that point spread and shift reach; slices reach as far as they are thick."""
@@ -42,7 +41,8 @@ def render(tissues: Tissues, look: Look, draws: Draws) -> Rendered:
     """Render a region."""
     shape = tissues.shape
     fine = draws.field(shape, scale=_FINEST)
-    textures = [draws.coarse_field(shape, scale=scale) for scale in _TEXTURES]
+    scales = (look.patches_voxels, _WHITE_VOXELS, _DIRTY_VOXELS, look.spots_voxels)
+    textures = [draws.coarse_field(shape, scale=scale) for scale in scales]
     signals = healthy_signals(
         tissues.packed.numpy(),
         STEPS,
