@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lesion_dynamics.model_version import ModelVersion
 
-SHIPPED = "lesion-baseline/1"
+SHIPPED = "lesion-baseline@shipped"
 """The model version that comes with the package."""
 QUALITY: Mapping[str, float] = {
     "robust_z_limit": 5.0,
@@ -94,12 +94,12 @@ def segment_scan(
     ----------
     flair, t1w, t2w : NIfTI files. What the model version does not use is not read.
     model_version : ``name/number``, ``name@alias`` or a folder that ``train.py`` wrote; several
-        joined by ``+`` are an ensemble.
+        joined by ``+`` are an ensemble. The shipped one has the number that it has in the store,
+        or where there is none the one that it would get.
     prepared : what was done to the scan before: ``skull_stripped``, ``sequences_aligned``,
         ``bias_corrected``.
     engine, tta : as the keys of ``infer.py``.
-    tracking : folder of the MLflow store that holds the version; not looked at for the shipped
-        one and for folders.
+    tracking : folder of the MLflow store that holds the version; not looked at for folders.
 
     Raises
     ------
@@ -196,13 +196,14 @@ def _resolved(reference: str, tracking: Path, *, tta: TestTimeAugmentation) -> M
     from lesion_dynamics.model_version import WEIGHTS_FILE, ModelVersion, load_manifest
     from lesion_dynamics.records.shipped import SHIPPED_FOLDER, SHIPPED_NAME
 
-    if reference == SHIPPED:  # no registry is made for one scan
+    store = TrackingSettings(folder=tracking, experiment=_EXPERIMENT)
+    if reference in (SHIPPED, f"{SHIPPED_NAME}/1") and not store.database.is_file():
+        # No registry is made for one scan.
         manifest = load_manifest(SHIPPED_FOLDER)
         version = ModelVersion(SHIPPED_NAME, 1, manifest, SHIPPED_FOLDER / WEIGHTS_FILE)
         return combined([version], tta=tta)
     from lesion_dynamics.records.ensembles import resolve_all
 
-    store = TrackingSettings(folder=tracking, experiment=_EXPERIMENT)
     return resolve_all(reference, store, tta=tta)
 
 

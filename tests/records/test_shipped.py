@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from lesion_dynamics.errors import ModelVersionError
-from lesion_dynamics.model_version import WEIGHTS_FILE, load_manifest
+from lesion_dynamics.model_version import MANIFEST_FILE, WEIGHTS_FILE, load_manifest
 from lesion_dynamics.records import registry, shipped
 from lesion_dynamics.records.registry import resolve
 from lesion_dynamics.records.shipped import MODEL_CARD_FILE, SHIPPED_FOLDER, SHIPPED_NAME
@@ -65,7 +65,7 @@ def test_two_processes_that_ask_first_register_it_once(
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
 
-    monkeypatch.setattr(registry, "sole_registration", after_another)
+    monkeypatch.setattr(shipped, "sole_registration", after_another)
     assert resolve(f"{SHIPPED_NAME}@candidate", tracking).number == 1
     assert len(store.client.search_model_versions(f"name='{SHIPPED_NAME}'")) == 1
 
@@ -81,3 +81,36 @@ def test_shipped_weights_with_one_changed_byte_are_refused(
     monkeypatch.setattr(shipped, "SHIPPED_FOLDER", copy)
     with pytest.raises(ModelVersionError, match="SHA-256 differs"):
         resolve(f"{SHIPPED_NAME}/1", tracking)
+
+
+def test_after_an_upgrade_the_store_gets_the_new_baseline_and_keeps_the_old(
+    tracking: TrackingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_now = load_manifest(SHIPPED_FOLDER)
+    former = tmp_path / "former"
+    shutil.copytree(SHIPPED_FOLDER, former)
+    point = of_now.operating_point.model_copy(update={"probability_threshold": 0.77})
+    manifest = of_now.model_copy(update={"operating_point": point})
+    (former / MANIFEST_FILE).write_text(manifest.model_dump_json(), encoding="utf-8")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(shipped, "SHIPPED_FOLDER", former)
+        assert resolve(f"{SHIPPED_NAME}@shipped", tracking).label == f"{SHIPPED_NAME}/1"
+    # Its number means what it meant.
+    kept = resolve(f"{SHIPPED_NAME}/1", tracking)
+    assert kept.manifest.operating_point.probability_threshold == 0.77
+    new = resolve(f"{SHIPPED_NAME}@shipped", tracking)
+    assert (new.number, new.manifest) == (2, of_now)
+    assert resolve(f"{SHIPPED_NAME}@shipped", tracking).number == 2
+    assert resolve(f"{SHIPPED_NAME}/2", tracking).manifest == of_now
+
+
+def test_a_store_of_another_release_says_where_this_ones_baseline_is(
+    tracking: TrackingSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    resolve(f"{SHIPPED_NAME}/1", tracking)
+    caplog.set_level("INFO")
+    resolve(f"{SHIPPED_NAME}/1", tracking)
+    assert f"{SHIPPED_NAME}@shipped" not in caplog.text
+    monkeypatch.setattr(registry, "find_same", lambda store, folder: None)
+    resolve(f"{SHIPPED_NAME}/1", tracking)
+    assert f"{SHIPPED_NAME}@shipped" in caplog.text

@@ -21,8 +21,8 @@ from lesion_dynamics.model_version import (
     load_model_version,
 )
 from lesion_dynamics.records.flavour import ARTIFACT_FOLDER, as_flavour
-from lesion_dynamics.records.shipped import SHIPPED_NAME, register_shipped
-from lesion_dynamics.records.store import Store, first_line, open_store, sole_registration
+from lesion_dynamics.records.shipped import SHIPPED_NAME, in_store
+from lesion_dynamics.records.store import Store, first_line, open_store
 from lesion_dynamics.settings.tracking import TrackingSettings
 
 NEWEST_ALIAS = "candidate"
@@ -106,7 +106,7 @@ def _point_to_newest(store: Store, name: str) -> None:
 
 
 def _ours(store: Store, name: str) -> list[int]:
-    return [int(v.version) for v in _versions(store, name) if "weights_sha256" in v.tags]
+    return [int(v.version) for v in versions_of(store, name) if "weights_sha256" in v.tags]
 
 
 def register_once(store: Store, *, run_id: str, folder: Path) -> int:
@@ -134,7 +134,7 @@ def _same(store: Store, folder: Path) -> list[int]:
         "weights_sha256": manifest.weights_sha256,
         "manifest_sha256": hash_of_file(folder / MANIFEST_FILE),
     }
-    versions = _versions(store, manifest.name)
+    versions = versions_of(store, manifest.name)
     return [int(v.version) for v in versions if same.items() <= dict(v.tags).items()]
 
 
@@ -182,6 +182,7 @@ def resolve(reference: str, tracking: TrackingSettings) -> ModelVersion:
     """The model version that ``reference`` means now, fixed to its number.
 
     reference : ``name/number``, ``name@alias``, or a folder that ``train.py`` wrote.
+        ``lesion-baseline@shipped`` is what this package ships.
 
     Raises
     ------
@@ -204,10 +205,8 @@ def _from_registry(
     name: str, wanted: str, is_alias: bool, tracking: TrackingSettings
 ) -> ModelVersion:
     store = open_store(tracking)
-    if name == SHIPPED_NAME and not _versions(store, name):
-        with sole_registration(tracking):
-            if not _versions(store, name):  # another process may have been quicker
-                register_shipped(store)
+    if name == SHIPPED_NAME:
+        wanted, is_alias = in_store(wanted, is_alias, store, tracking)
     try:
         if is_alias:
             found = store.client.get_model_version_by_alias(name, wanted)
@@ -242,7 +241,8 @@ def _from_registry(
     return version
 
 
-def _versions(store: Store, name: str) -> list[RegistryEntry]:
+def versions_of(store: Store, name: str) -> list[RegistryEntry]:
+    """All that is registered under ``name``."""
     return list(store.client.search_model_versions(f"name='{name}'"))
 
 
@@ -290,7 +290,7 @@ def _made_by_another_program(label: str) -> ModelVersionError:
 
 
 def _described(store: Store, name: str) -> str:
-    versions = _versions(store, name)
+    versions = versions_of(store, name)
     if not versions:
         return "the registry, which has none of that name"
     numbers = ", ".join(str(number) for number in sorted(int(v.version) for v in versions))

@@ -1,4 +1,8 @@
-"""The baseline that comes with the package: registered the first time somebody asks for it."""
+"""The baseline that comes with the package: registered the first time somebody asks for it.
+
+A number never changes its meaning: in a store that has the baseline of an earlier release, this
+release's becomes the next version, and ``lesion-baseline@shipped`` stands for it.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,56 @@ from lesion_dynamics.model_version import (
     WEIGHTS_FILE,
     load_manifest,
 )
-from lesion_dynamics.records.store import Store
+from lesion_dynamics.records.store import Store, sole_registration
 from lesion_dynamics.records.training_run import TrainingRun
+from lesion_dynamics.settings.tracking import TrackingSettings
 
 _LOG = logging.getLogger(__name__)
 SHIPPED_NAME: Final = "lesion-baseline"
+SHIPPED_ALIAS: Final = "shipped"
+"""What this package ships, by its bytes; no alias of the registry, which releases may share."""
 SHIPPED_FOLDER: Final = Path(__file__).resolve().parents[1] / "baseline"
 _PATIENCE_SECONDS = 60.0
 """How long another machine that registers it is waited for; then it is taken for dead."""
 _PAUSE_SECONDS = 0.5
+
+
+def in_store(
+    wanted: str, is_alias: bool, store: Store, tracking: TrackingSettings
+) -> tuple[str, bool]:
+    """What of `SHIPPED_NAME` is wanted, as the registry knows it, and whether that is an alias.
+
+    Raises
+    ------
+    ModelVersionError, OutputError : as :func:`register_shipped`.
+    """
+    from lesion_dynamics.records.registry import find_same, versions_of
+
+    if is_alias and wanted == SHIPPED_ALIAS:
+        return str(_number(store, tracking)), False
+    if not versions_of(store, SHIPPED_NAME):
+        _number(store, tracking)
+    elif find_same(store, SHIPPED_FOLDER) is None:
+        _LOG.info(
+            "%s/%s: not of this release of the package, whose baseline is %s@%s",
+            *(SHIPPED_NAME, wanted, SHIPPED_NAME, SHIPPED_ALIAS),
+        )
+    return wanted, is_alias
+
+
+def _number(store: Store, tracking: TrackingSettings) -> int:
+    """The number of what this package ships, in ``store``; registered there if it is not yet.
+    ------
+    ModelVersionError, OutputError : as :func:`register_shipped`.
+    """
+    from lesion_dynamics.records.registry import find_same
+
+    number = find_same(store, SHIPPED_FOLDER)
+    if number is not None:
+        return number
+    with sole_registration(tracking):
+        number = find_same(store, SHIPPED_FOLDER)  # another process may have been quicker
+        return register_shipped(store) if number is None else number
 
 
 def register_shipped(store: Store) -> int:
@@ -38,10 +83,10 @@ def register_shipped(store: Store) -> int:
     OutputError : the registry does not take it.
     """
     # Not at the top: the registry resolves names with this module.
-    from lesion_dynamics.records.registry import find_same, register_once, take_name
+    from lesion_dynamics.records.registry import find_same, register_once, take_name, versions_of
 
     manifest = load_manifest(SHIPPED_FOLDER)
-    if not take_name(store, SHIPPED_NAME):
+    if not take_name(store, SHIPPED_NAME) and not versions_of(store, SHIPPED_NAME):
         until = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < until:
             number = find_same(store, SHIPPED_FOLDER)

@@ -97,7 +97,7 @@ def connect(settings: TrackingSettings) -> Store:
         return Store(client, uri, experiment_id)
     folder = settings.folder.resolve()
     require_writable_folder(folder)
-    database = folder / "mlflow.db"
+    database = settings.database
     uri = f"sqlite:///{database}"
     # Processes that migrate a fresh database at the same time break each other.
     with translated_disk_errors(folder), (folder / _LOCK_FILE).open("w") as lock:

@@ -50,8 +50,7 @@ _LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": _SECONDS, "MLFLOW_HTTP_REQUEST_MAX_RET
 
 
 def _own(tracking: TrackingSettings) -> StoreState:
-    folder = tracking.folder.resolve()
-    database = folder / "mlflow.db"
+    database = tracking.database
     if not database.is_file():
         return StoreState(True, False, "not made yet; the first command makes it")
     try:

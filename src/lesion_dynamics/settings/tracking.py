@@ -32,3 +32,8 @@ class TrackingSettings(Strict):
     folder: Path
     experiment: str = Field(min_length=1)
     wait_at_end_seconds: float = Field(default=60.0, ge=0)
+
+    @property
+    def database(self) -> Path:
+        """The file that a store of one's own is in."""
+        return self.folder.resolve() / "mlflow.db"
