@@ -90,7 +90,8 @@ def test_what_slices_and_noise_hide_is_no_lesion(tissues: Tissues) -> None:
     assert bool(hidden[tuple(block)])
     # The contrast of 0.4 minus the floor of 0.06 is 1.5 times a noise of 0.227.
     assert bool(reference(thin, 0.15)[speck])
-    assert not bool(reference(thin, 0.3).any())
+    # Texture makes a lesion uneven by an eighth: a contrast of 0.66 is 5 deviations away.
+    assert not bool(reference(thin, 0.4).any())
 
 
 def test_artefacts_add_what_they_say(tissues: Tissues) -> None:
