@@ -67,7 +67,7 @@ def _own(tracking: TrackingSettings) -> StoreState:
         return StoreState(False, True, f"the database cannot be read ({error})")
     if not sound:
         return StoreState(False, True, "the database is damaged (PRAGMA quick_check)")
-    own = (folder / "artifacts").as_uri()
+    own = (database.parent / "artifacts").as_uri()
     if not any(place == own for place in places):
         return StoreState(False, True, "its artifacts lie elsewhere: the folder was moved")
     return StoreState(True, True, f"{runs} runs, {versions} model versions")

@@ -119,36 +119,12 @@ def draw_head(draws: Draws) -> Head:
     inside = depth > draws.uniform(-0.5, 2.5)
     cortical = torch.sigmoid((_SURFACE_FOLDS_MM - depth) / 2.0).clamp(min=0.0)
     cortical = torch.maximum(cortical, cerebellum)
-    fluid_map = (1 - white - grey).clamp(0, 1)
-    # Which of the blurred folds are white: a field at the size of gyri, finer in the cerebellum.
-    folds = draws.field(GRID, scale=draws.uniform(4.0, 7.0))
-    fine = draws.field(GRID, scale=draws.uniform(2.0, 3.0))
-    folding = torch.lerp(0.85 * folds + 0.35 * fine, fine, cerebellum)
-    unsure = (4 * white * (1 - white)).clamp(0, 1)
-    lift = draws.uniform(-0.06, 0.08)
-    blurred = draws.happens(_BLURRED)
-    # The cerebellum's blades are thinner than the template's voxels: less white is enough.
-    middle = torch.lerp(torch.full_like(white, 0.5), torch.full_like(white, 0.22), cerebellum)
-    folded = draws.uniform(0.0, 0.10) if blurred else draws.uniform(0.10, 0.26)
-    level = white - middle + lift + folded * folding * unsure * cortical
-    sharp = draws.uniform(2.5, 5.0) if blurred else draws.uniform(5.0, 12.0)
-    blade = torch.sigmoid(sharp * level)
-    # Cortex: a ribbon around white matter; its width follows from blur and bound.
-    spread = blur(blade, [draws.uniform(1.5, 2.1)] * 3)
-    bound = draws.uniform(0.03, 0.10) * (1 + 0.5 * draws.field(GRID, scale=20.0)).clamp(0.3, 2.0)
-    ribbon = torch.sigmoid((spread - bound) / (0.25 * bound))
-    # Between the folia lies little fluid, and it is narrow.
-    ribbon = torch.maximum(ribbon, cerebellum * (1 - 0.5 * torch.sigmoid((fine - 1.3) * 6)))
-    open_fluid = torch.sigmoid((fluid_map - draws.uniform(0.35, 0.6) + 0.1 * fine * cortical) * 12)
-    if blurred:  # sulci half full of fluid instead of a ribbon with an edge
-        opened = (fluid_map * draws.uniform(1.2, 3.0) * (1 + 0.3 * folds)).clamp(0, 1)
-        tissue = torch.lerp(1 - open_fluid, 1 - opened, cortical)
-    else:
-        tissue = torch.lerp(1 - open_fluid, ribbon * (1 - open_fluid), cortical)
+    folding = _folding(draws, white, cerebellum, cortical)
+    tissue = _tissue(draws, folding, (1 - white - grey).clamp(0, 1), cerebellum, cortical)
     fluid_ventricle = torch.sigmoid((ventricle - 0.5) * 10)
     tissue = tissue * (1 - fluid_ventricle)
     nuclei_share = torch.sigmoid((grey - white) * draws.uniform(4.0, 9.0)) * (1 - cortical)
-    white_share = torch.lerp(1 - nuclei_share, blade, cortical)
+    white_share = torch.lerp(1 - nuclei_share, folding.blade, cortical)
     brain = inside.float()
     return Head(
         white=tissue * white_share * brain,
@@ -164,6 +140,52 @@ def draw_head(draws: Draws) -> Head:
         tracts=tracts,
         warp=warp,
     )
+
+
+@dataclass(frozen=True)
+class _Folding:
+    """blade : white matter of the folds, 0 to 1. folds, fine : fields of unit deviation at the
+    size of gyri and of folia. blurred : whether the folds stay as blurred as the maps.
+    """
+
+    blade: Tensor
+    folds: Tensor
+    fine: Tensor
+    blurred: bool
+
+
+def _folding(draws: Draws, white: Tensor, cerebellum: Tensor, cortical: Tensor) -> _Folding:
+    """Which of the blurred folds are white: a field at the size of gyri, or of folia, says."""
+    folds = draws.field(GRID, scale=draws.uniform(4.0, 7.0))
+    fine = draws.field(GRID, scale=draws.uniform(2.0, 3.0))
+    field = torch.lerp(0.85 * folds + 0.35 * fine, fine, cerebellum)
+    unsure = (4 * white * (1 - white)).clamp(0, 1)
+    lift = draws.uniform(-0.06, 0.08)
+    blurred = draws.happens(_BLURRED)
+    # The cerebellum's blades are thinner than the template's voxels: less white is enough.
+    middle = torch.lerp(torch.full_like(white, 0.5), torch.full_like(white, 0.22), cerebellum)
+    strength = draws.uniform(0.0, 0.10) if blurred else draws.uniform(0.10, 0.26)
+    level = white - middle + lift + strength * field * unsure * cortical
+    sharp = draws.uniform(2.5, 5.0) if blurred else draws.uniform(5.0, 12.0)
+    return _Folding(torch.sigmoid(sharp * level), folds, fine, blurred)
+
+
+def _tissue(
+    draws: Draws, folding: _Folding, fluid_map: Tensor, cerebellum: Tensor, cortical: Tensor
+) -> Tensor:
+    """What is tissue and no fluid, 0 to 1."""
+    # Cortex: a ribbon around white matter; its width follows from blur and bound.
+    spread = blur(folding.blade, [draws.uniform(1.5, 2.1)] * 3)
+    bound = draws.uniform(0.03, 0.10) * (1 + 0.5 * draws.field(GRID, scale=20.0)).clamp(0.3, 2.0)
+    ribbon = torch.sigmoid((spread - bound) / (0.25 * bound))
+    # Between the folia lies little fluid, and it is narrow.
+    ribbon = torch.maximum(ribbon, cerebellum * (1 - 0.5 * torch.sigmoid((folding.fine - 1.3) * 6)))
+    bottom = draws.uniform(0.35, 0.6)
+    open_fluid = torch.sigmoid((fluid_map - bottom + 0.1 * folding.fine * cortical) * 12)
+    if folding.blurred:  # sulci half full of fluid instead of a ribbon with an edge
+        filled = (fluid_map * draws.uniform(1.2, 3.0) * (1 + 0.3 * folding.folds)).clamp(0, 1)
+        return torch.lerp(1 - open_fluid, 1 - filled, cortical)
+    return torch.lerp(1 - open_fluid, ribbon * (1 - open_fluid), cortical)
 
 
 def _warp(draws: Draws, maps: TemplateMaps) -> Tensor:
