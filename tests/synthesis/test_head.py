@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
+from lesion_dynamics.synthesis import head as drawing
 from lesion_dynamics.synthesis.fields import Draws
-from lesion_dynamics.synthesis.head import Head
+from lesion_dynamics.synthesis.head import Head, draw_head
 from lesion_dynamics.synthesis.lesion_maps import draw_lesions
 from lesion_dynamics.synthesis.limits import GRID
 
@@ -41,3 +43,15 @@ def test_lesions_lie_in_tissue_and_differ_between_draws(head: Head) -> None:
         volumes.append(int(lesions.label.sum()))
     assert len(set(volumes)) == 3
     assert 50 < max(volumes) < 100_000
+
+
+def test_some_heads_keep_the_blurred_folds_of_the_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their cortex is a slope and no ribbon: more voxels are part white, part grey."""
+    mixed = {}
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(drawing, "_BLURRED", share)
+        found = draw_head(Draws(5))
+        mixed[share] = float(((found.white > 0.25) & (found.white < 0.75)).sum()) / 1e6
+        assert 0.3 < float(found.white.sum()) / 1e6 < 0.9
+        assert 0.3 < float(found.cortex.sum()) / 1e6 < 0.9
+    assert mixed[1.0] > 1.5 * mixed[0.0]

@@ -206,3 +206,24 @@ def test_slices_end_between_the_pieces_of_a_mosaic() -> None:
     two = torch.cat([torch.zeros(3, 3, 8), torch.ones(3, 3, 8)], dim=2)
     torch.testing.assert_close(resolved(two, look, pieces=2), two)
     assert not torch.allclose(resolved(two, look, pieces=1), two, atol=0.1)
+
+
+def test_textures_have_the_scales_of_the_look(tissues: Tissues) -> None:
+    """Neighbours three voxels apart in grey matter agree the more, the coarser the texture is."""
+    tissues = tissues.with_maps({"lesion_label": torch.zeros(tissues.shape)})
+    flair = replace(plain(draw_look(Draws(1)).flair), cortex=1.2, nuclei=1.2)
+    grey = tissues.map_of("cortex") + tissues.map_of("nuclei") > 0.95
+    both = grey[3:] & grey[:-3]
+
+    def agreement(one: SequenceLook, **scales: float) -> float:
+        drawn = Look(one, flair, fluid_removed=False, **scales)
+        images = render(tissues, drawn, Draws(8)).images["FLAIR"]
+        pairs = torch.stack([images[3:][both], images[:-3][both]])
+        return float(torch.corrcoef(pairs)[0, 1])
+
+    for texture, scale, fine, coarse in (
+        ("specks", "spots_voxels", 2.2, 5.0), ("cortex_patches", "patches_voxels", 7.0, 20.0)
+    ):  # fmt: skip
+        one = replace(flair, **{texture: 0.1})
+        near, far = (agreement(one, **{scale: value}) for value in (fine, coarse))
+        assert far > near + 0.1, texture
