@@ -68,7 +68,8 @@ def main() -> None:
     both["diagnosis"] = both["participant_id"].map(
         {c.schedule.participant_id: c.schedule.diagnosis for c in courses}
     )
-    report = compared(both) | {"model_version": str(both["model_version"].iloc[0])}
+    names = {name: str(both[name].iloc[0]) for name in ("model_version", "weights_sha256")}
+    report = names | compared(both)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     if given.results:
         write_json(given.results, report)

@@ -40,7 +40,6 @@ def main() -> None:
     parser.add_argument("--tracking", type=Path, help="default: a store of its own in FOLDER")
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
-    # A store of long use may hold the weights of an earlier release under the shipped name.
     tracking = given.tracking or given.folder / "tracking"
     data = Path(os.environ.get("OPEN_MS_DATA", ROOT.parent / "shared" / "open_ms_data"))
     if not data.is_dir():
@@ -64,6 +63,7 @@ def main() -> None:
     )  # fmt: skip
     report: dict[str, Any] = {
         "model_version": alone.model_version,
+        "weights_sha256": str(done.measurements["weights_sha256"].iloc[0]),
         _LABELLED: {
             "FLAIR and T1w": _compared(reference, read_mask(mask_of("sub-cross26", 1))),
             "FLAIR alone": _compared(reference, alone.mask),

@@ -88,7 +88,7 @@ def test_a_call_can_say_what_the_command_can(
     assert {name: getattr(told[0], name) for name in chosen} == chosen
     version = api._resolved(api.SHIPPED, tmp_path, tta="flips")
     assert version.label == "lesion-baseline/1+flips"
-    assert not any(tmp_path.iterdir())  # no registry is made for one scan
+    assert not any(tmp_path.iterdir())  # for one scan no store is made
 
 
 def test_what_is_wrong_is_said_before_anything_heavy(place: Path, tmp_path: Path) -> None:

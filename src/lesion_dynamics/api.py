@@ -95,7 +95,7 @@ def segment_scan(
     flair, t1w, t2w : NIfTI files. What the model version does not use is not read.
     model_version : ``name/number``, ``name@alias`` or a folder that ``train.py`` wrote; several
         joined by ``+`` are an ensemble. The shipped one has the number that it has in the store,
-        or where there is none the one that it would get.
+        or that it would get there.
     prepared : what was done to the scan before: ``skull_stripped``, ``sequences_aligned``,
         ``bias_corrected``.
     engine, tta : as the keys of ``infer.py``.
@@ -193,14 +193,20 @@ def segment_cohort(
 
 def _resolved(reference: str, tracking: Path, *, tta: TestTimeAugmentation) -> ModelVersion:
     from lesion_dynamics.combined_version import combined
-    from lesion_dynamics.model_version import WEIGHTS_FILE, ModelVersion, load_manifest
+    from lesion_dynamics.model_version import (
+        WEIGHTS_FILE,
+        ModelVersion,
+        identity_of_files,
+        load_manifest,
+    )
+    from lesion_dynamics.records.own_numbers import number_in_own_store
     from lesion_dynamics.records.shipped import SHIPPED_FOLDER, SHIPPED_NAME
 
     store = TrackingSettings(folder=tracking, experiment=_EXPERIMENT)
-    if reference in (SHIPPED, f"{SHIPPED_NAME}/1") and not store.database.is_file():
-        # No registry is made for one scan.
+    number = number_in_own_store(store, SHIPPED_NAME, identity_of_files(SHIPPED_FOLDER))
+    if reference in (SHIPPED, f"{SHIPPED_NAME}/{number}"):  # for one scan nothing is registered
         manifest = load_manifest(SHIPPED_FOLDER)
-        version = ModelVersion(SHIPPED_NAME, 1, manifest, SHIPPED_FOLDER / WEIGHTS_FILE)
+        version = ModelVersion(SHIPPED_NAME, number, manifest, SHIPPED_FOLDER / WEIGHTS_FILE)
         return combined([version], tta=tta)
     from lesion_dynamics.records.ensembles import resolve_all
 

@@ -152,6 +152,19 @@ def _not_safetensors(path: Path, what: str) -> ModelVersionError:
     return ModelVersionError(f"{what}; it is not opened", where=path, remedy=_REMEDY)
 
 
+def identity_of_files(folder: Path) -> dict[str, str]:
+    """What the weights and the manifest in ``folder`` are known by, as tags of a registry.
+
+    Raises
+    ------
+    ModelVersionError : as :func:`load_manifest`.
+    """
+    return {
+        "weights_sha256": load_manifest(folder).weights_sha256,
+        "manifest_sha256": hash_of_file(folder / MANIFEST_FILE),
+    }
+
+
 def load_model_version(folder: Path) -> ModelVersion:
     """A model version from a folder with manifest, weights and its registered number.
 

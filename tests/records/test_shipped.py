@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
+from lesion_dynamics import api
 from lesion_dynamics.errors import ModelVersionError
 from lesion_dynamics.model_version import MANIFEST_FILE, WEIGHTS_FILE, load_manifest
-from lesion_dynamics.records import registry, shipped
+from lesion_dynamics.records import shipped
 from lesion_dynamics.records.registry import resolve
 from lesion_dynamics.records.shipped import MODEL_CARD_FILE, SHIPPED_FOLDER, SHIPPED_NAME
 from lesion_dynamics.records.store import REGISTERING_LOCK_FILE, open_store, sole_registration
@@ -68,6 +69,8 @@ def test_two_processes_that_ask_first_register_it_once(
     monkeypatch.setattr(shipped, "sole_registration", after_another)
     assert resolve(f"{SHIPPED_NAME}@candidate", tracking).number == 1
     assert len(store.client.search_model_versions(f"name='{SHIPPED_NAME}'")) == 1
+    # Nor was it registered and taken back.
+    assert len(store.client.search_runs([store.experiment_id])) == 1
 
 
 def test_shipped_weights_with_one_changed_byte_are_refused(
@@ -83,9 +86,11 @@ def test_shipped_weights_with_one_changed_byte_are_refused(
         resolve(f"{SHIPPED_NAME}/1", tracking)
 
 
-def test_after_an_upgrade_the_store_gets_the_new_baseline_and_keeps_the_old(
+@pytest.fixture
+def after_upgrade(
     tracking: TrackingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> TrackingSettings:
+    """A store that knows the baseline of an earlier release: another threshold, 0.77."""
     of_now = load_manifest(SHIPPED_FOLDER)
     former = tmp_path / "former"
     shutil.copytree(SHIPPED_FOLDER, former)
@@ -95,22 +100,50 @@ def test_after_an_upgrade_the_store_gets_the_new_baseline_and_keeps_the_old(
     with monkeypatch.context() as earlier:
         earlier.setattr(shipped, "SHIPPED_FOLDER", former)
         assert resolve(f"{SHIPPED_NAME}@shipped", tracking).label == f"{SHIPPED_NAME}/1"
-    # Its number means what it meant.
-    kept = resolve(f"{SHIPPED_NAME}/1", tracking)
-    assert kept.manifest.operating_point.probability_threshold == 0.77
-    new = resolve(f"{SHIPPED_NAME}@shipped", tracking)
-    assert (new.number, new.manifest) == (2, of_now)
-    assert resolve(f"{SHIPPED_NAME}@shipped", tracking).number == 2
-    assert resolve(f"{SHIPPED_NAME}/2", tracking).manifest == of_now
+    return tracking
 
 
-def test_a_store_of_another_release_says_where_this_ones_baseline_is(
-    tracking: TrackingSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_after_an_upgrade_the_store_gets_the_new_baseline_and_keeps_the_old(
+    after_upgrade: TrackingSettings,
 ) -> None:
-    resolve(f"{SHIPPED_NAME}/1", tracking)
+    def threshold(reference: str) -> float:
+        return resolve(reference, after_upgrade).manifest.operating_point.probability_threshold
+
+    of_now = load_manifest(SHIPPED_FOLDER)
+    assert threshold(f"{SHIPPED_NAME}/1") == 0.77  # its number means what it meant
+    new = resolve(f"{SHIPPED_NAME}@shipped", after_upgrade)
+    assert (new.number, new.manifest) == (2, of_now)
+    assert resolve(f"{SHIPPED_NAME}@shipped", after_upgrade).number == 2
+    assert resolve(f"{SHIPPED_NAME}/2", after_upgrade).manifest == of_now
+    # The newest version of a group's own choice is not taken over.
+    assert threshold(f"{SHIPPED_NAME}@candidate") == 0.77
+
+
+def test_python_calls_the_shipped_weights_by_their_number_in_the_store(
+    after_upgrade: TrackingSettings,
+) -> None:
+    def found(reference: str) -> tuple[str, float]:
+        version = api._resolved(reference, after_upgrade.folder, tta="none")
+        return version.label, version.manifest.operating_point.probability_threshold
+
+    of_now = load_manifest(SHIPPED_FOLDER).operating_point.probability_threshold
+    assert found(api.SHIPPED) == (f"{SHIPPED_NAME}/2", of_now)
+    assert found(f"{SHIPPED_NAME}/1") == (f"{SHIPPED_NAME}/1", 0.77)
+    store = open_store(after_upgrade)
+    versions = store.client.search_model_versions(f"name='{SHIPPED_NAME}'")
+    assert [one.version for one in versions] == [1]  # for one scan nothing is registered
+    store.client.delete_model_version(SHIPPED_NAME, "1")
+    assert found(api.SHIPPED) == (f"{SHIPPED_NAME}/2", of_now)  # numbers are given once
+    assert resolve(api.SHIPPED, after_upgrade).label == f"{SHIPPED_NAME}/2"
+    assert found(api.SHIPPED) == (f"{SHIPPED_NAME}/2", of_now)
+
+
+def test_who_names_another_releases_baseline_is_told_of_this_ones(
+    after_upgrade: TrackingSettings, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
-    resolve(f"{SHIPPED_NAME}/1", tracking)
-    assert f"{SHIPPED_NAME}@shipped" not in caplog.text
-    monkeypatch.setattr(registry, "find_same", lambda store, folder: None)
-    resolve(f"{SHIPPED_NAME}/1", tracking)
-    assert f"{SHIPPED_NAME}@shipped" in caplog.text
+    for reference, told in ((f"{SHIPPED_NAME}/1", True), (api.SHIPPED, False),
+                            (f"{SHIPPED_NAME}/2", False), (f"{SHIPPED_NAME}/1", True)):  # fmt: skip
+        caplog.clear()
+        resolve(reference, after_upgrade)
+        assert (f"that is {SHIPPED_NAME}@shipped" in caplog.text) == told

@@ -17,6 +17,7 @@ from lesion_dynamics.model_version import (
     NUMBER_FILE,
     Manifest,
     ModelVersion,
+    identity_of_files,
     load_manifest,
     load_model_version,
 )
@@ -33,8 +34,10 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers about an alias, or a name, that there is not."""
 
 
-def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
+def register(store: Store, *, run_id: str, folder: Path, as_candidate: bool = True) -> ModelVersion:
     """Register the weights and manifest in ``folder`` under the manifest's name.
+
+    as_candidate : whether it takes over `NEWEST_ALIAS`.
 
     A version of the same run with the same weights is found again instead of registered twice,
     so an interruption between registering and recording the number does no harm. The number is
@@ -43,6 +46,8 @@ def register(store: Store, *, run_id: str, folder: Path) -> ModelVersion:
     manifest = load_manifest(folder)
     try:
         number = _number_in_registry(store, manifest, run_id=run_id, folder=folder)
+        if as_candidate:
+            _point_to_newest(store, manifest.name)
     except MlflowException as error:
         raise OutputError(
             "the training is done, but the registry does not take its model version "
@@ -72,13 +77,9 @@ def _number_in_registry(store: Store, manifest: Manifest, *, run_id: str, folder
             manifest.name,
             f"runs:/{run_id}/{ARTIFACT_FOLDER}",
             run_id=run_id,
-            tags={
-                "weights_sha256": manifest.weights_sha256,
-                "manifest_sha256": hash_of_file(folder / MANIFEST_FILE),
-            },
+            tags=identity_of_files(folder),
         )
         number = int(created.version)
-    _point_to_newest(store, manifest.name)
     return number
 
 
@@ -109,32 +110,32 @@ def _ours(store: Store, name: str) -> list[int]:
     return [int(v.version) for v in versions_of(store, name) if "weights_sha256" in v.tags]
 
 
-def register_once(store: Store, *, run_id: str, folder: Path) -> int:
+def register_once(store: Store, *, run_id: str, folder: Path, as_candidate: bool = True) -> int:
     """Register the files in ``folder``; where they are registered already, under that number.
 
     Two machines can ask a server at the same moment, and both find nothing. Numbers are given once:
     whoever then sees a lower one of the same files takes its own back.
     """
-    version = register(store, run_id=run_id, folder=folder)
+    version = register(store, run_id=run_id, folder=folder, as_candidate=as_candidate)
     first = min(_same(store, folder), default=version.number)
     if first < version.number:
         store.client.delete_model_version(version.name, str(version.number))
-        _point_to_newest(store, version.name)
+        if as_candidate:
+            _point_to_newest(store, version.name)
     return first
 
 
 def find_same(store: Store, folder: Path) -> int | None:
-    """The newest number under which the very files in ``folder`` are registered already."""
-    return max(_same(store, folder), default=None)
+    """The number under which the very files in ``folder`` are registered already.
+
+    The lowest: a higher one is about to be taken back, see :func:`register_once`.
+    """
+    return min(_same(store, folder), default=None)
 
 
 def _same(store: Store, folder: Path) -> list[int]:
-    manifest = load_manifest(folder)
-    same = {
-        "weights_sha256": manifest.weights_sha256,
-        "manifest_sha256": hash_of_file(folder / MANIFEST_FILE),
-    }
-    versions = versions_of(store, manifest.name)
+    same = identity_of_files(folder)
+    versions = versions_of(store, load_manifest(folder).name)
     return [int(v.version) for v in versions if same.items() <= dict(v.tags).items()]
 
 
@@ -206,7 +207,7 @@ def _from_registry(
 ) -> ModelVersion:
     store = open_store(tracking)
     if name == SHIPPED_NAME:
-        wanted, is_alias = in_store(wanted, is_alias, store, tracking)
+        wanted, is_alias = in_store(wanted, store, tracking, is_alias=is_alias)
     try:
         if is_alias:
             found = store.client.get_model_version_by_alias(name, wanted)

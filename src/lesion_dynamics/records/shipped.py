@@ -10,9 +10,11 @@ import logging
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from lesion_dynamics.errors import ModelVersionError
 from lesion_dynamics.model_version import (
     MANIFEST_FILE,
     MODEL_CARD_FILE,
@@ -34,7 +36,7 @@ _PAUSE_SECONDS = 0.5
 
 
 def in_store(
-    wanted: str, is_alias: bool, store: Store, tracking: TrackingSettings
+    wanted: str, store: Store, tracking: TrackingSettings, *, is_alias: bool
 ) -> tuple[str, bool]:
     """What of `SHIPPED_NAME` is wanted, as the registry knows it, and whether that is an alias.
 
@@ -48,19 +50,18 @@ def in_store(
         return str(_number(store, tracking)), False
     if not versions_of(store, SHIPPED_NAME):
         _number(store, tracking)
-    elif find_same(store, SHIPPED_FOLDER) is None:
-        _LOG.info(
-            "%s/%s: not of this release of the package, whose baseline is %s@%s",
-            *(SHIPPED_NAME, wanted, SHIPPED_NAME, SHIPPED_ALIAS),
-        )
+    elif not is_alias:
+        with suppress(ModelVersionError):  # damaged files of the package do not matter here
+            if str(find_same(store, SHIPPED_FOLDER)) != wanted:
+                _LOG.info(
+                    "%s/%s is not what this release of the package ships; that is %s@%s",
+                    *(SHIPPED_NAME, wanted, SHIPPED_NAME, SHIPPED_ALIAS),
+                )
     return wanted, is_alias
 
 
 def _number(store: Store, tracking: TrackingSettings) -> int:
-    """The number of what this package ships, in ``store``; registered there if it is not yet.
-    ------
-    ModelVersionError, OutputError : as :func:`register_shipped`.
-    """
+    """The number of what this package ships, in ``store``; registered there if it is not yet."""
     from lesion_dynamics.records.registry import find_same
 
     number = find_same(store, SHIPPED_FOLDER)
@@ -75,7 +76,9 @@ def register_shipped(store: Store) -> int:
     """Register the shipped weights in ``store``; the number that they have there.
 
     Of several machines that ask a fresh server at once one registers them: the one that makes the
-    registered name, which a registry lets only one do. The others wait for its version.
+    registered name, which a registry lets only one do. The others wait for a version of it. Where
+    there is one, of another release or of a training, `records.registry.register_once` keeps it
+    to one number, and the alias of the newest version stays where it is.
 
     Raises
     ------
@@ -86,14 +89,14 @@ def register_shipped(store: Store) -> int:
     from lesion_dynamics.records.registry import find_same, register_once, take_name, versions_of
 
     manifest = load_manifest(SHIPPED_FOLDER)
-    if not take_name(store, SHIPPED_NAME) and not versions_of(store, SHIPPED_NAME):
+    if not take_name(store, SHIPPED_NAME):
         until = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < until:
-            number = find_same(store, SHIPPED_FOLDER)
-            if number is not None:
-                return number
+        while not versions_of(store, SHIPPED_NAME) and time.monotonic() < until:
             time.sleep(_PAUSE_SECONDS)
-        _LOG.info("%s has a name in the registry and no version: registered here", SHIPPED_NAME)
+        number = find_same(store, SHIPPED_FOLDER)
+        if number is not None:
+            return number
+    others = bool(versions_of(store, SHIPPED_NAME))
     tags = {"shipped": "true", "weights_sha256": manifest.weights_sha256}
     tracked = TrainingRun.start(store, name=f"{SHIPPED_NAME}, as shipped", tags=tags)
     try:
@@ -102,7 +105,9 @@ def register_shipped(store: Store) -> int:
         with tempfile.TemporaryDirectory() as folder:
             for name in (WEIGHTS_FILE, MANIFEST_FILE, MODEL_CARD_FILE):
                 shutil.copyfile(SHIPPED_FOLDER / name, Path(folder) / name)
-            number = register_once(store, run_id=tracked.run_id, folder=Path(folder))
+            number = register_once(
+                store, run_id=tracked.run_id, folder=Path(folder), as_candidate=not others
+            )
     except BaseException:
         tracked.fail()
         raise

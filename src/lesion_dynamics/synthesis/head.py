@@ -2,8 +2,9 @@
 
 The MNI152 maps average many brains, so their cortex is blurred. Here a random field decides
 which of the blurred folds is white matter; a ribbon of cortex is laid around it and what lies
-outside the ribbon is fluid. Every draw so has its own sharp gyri and sulci; some heads stay as
-blurred as the maps, as folds do that a scan cannot tell apart.
+outside the ribbon is fluid. Most draws so have sharp gyri and sulci of their own; in some heads folds
+stay blurred, as those that a scan cannot tell apart: cortex and white matter mix, and sulci are
+half full of fluid.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from lesion_dynamics.synthesis.limits import GRID
 _SURFACE_FOLDS_MM = 24.0  # deeper grey matter is nuclei, not cortex
 _CEREBELLUM_Z_MM, _CEREBELLUM_Y_MM = -16.0, -38.0
 _BLURRED = 0.2
-"""Share of heads without folds of their own."""
+"""Share of heads whose folds stay blurred."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def draw_head(draws: Draws) -> Head:
 @dataclass(frozen=True)
 class _Folding:
     """blade : white matter of the folds, 0 to 1. folds, fine : fields of unit deviation at the
-    size of gyri and of folia. blurred : whether the folds stay as blurred as the maps.
+    size of gyri and of folia. blurred : whether cortex and white matter mix, without a ribbon.
     """
 
     blade: Tensor

@@ -65,7 +65,8 @@ class SequenceLook:
 class Look:
     """Both sequences; fluid_removed : whether fluid was cut away with the skull.
 
-    patches_voxels, spots_voxels : scales of the textures that both sequences show.
+    patches_voxels, spots_voxels : scales of the textures that both sequences show; spots are also
+        choroid, flow and remnants of meninges.
     """
 
     flair: SequenceLook
