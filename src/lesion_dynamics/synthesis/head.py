@@ -2,9 +2,9 @@
 
 The MNI152 maps average many brains, so their cortex is blurred. Here a random field decides
 which of the blurred folds is white matter; a ribbon of cortex is laid around it and what lies
-outside the ribbon is fluid. Most draws so have sharp gyri and sulci of their own; in some heads folds
-stay blurred, as those that a scan cannot tell apart: cortex and white matter mix, and sulci are
-half full of fluid.
+outside the ribbon is fluid. Most draws so have sharp gyri and sulci of their own; in some heads
+folds stay blurred, as those that a scan cannot tell apart: cortex and white matter mix, and sulci
+are half full of fluid.
 """
 
 from __future__ import annotations
