@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONWARNINGS ?= ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data study baseline baseline-anew test test-baseline test-browser test-kill test-outage test-disk test-server test-data test-reproduce \
+.PHONY: help setup data study baseline test test-baseline test-browser test-kill test-outage test-disk test-server test-data test-reproduce \
   test-release lint docs bench-statistics bench-check bench-preprocessing bench-training bench-inference bench-lesions \
   bench-longitudinal bench-cohort bench-baseline null-simulation phantom-coverage ui clean
 
@@ -39,23 +39,9 @@ OPEN_MS_DATA ?= $(if $(wildcard ../shared/open_ms_data),../shared/open_ms_data,b
 SHAPES := $(OPEN_MS_DATA)/cross_sectional/MNI
 
 # Sums have another order with other threads, and on a GPU: always two, so that the bytes are the same.
-BASELINE_TRAINING = CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=2 OPEN_MS_DATA=$(OPEN_MS_DATA) $(BIN)/python train.py
-
-baseline: $(READY) $(SHAPES) build/baseline_before ## train the shipped baseline again, on drawn scans alone, from the release before (resumes)
+baseline: $(READY) $(SHAPES) ## train the baseline's recipe anew, from drawn scans alone (four to five hours; resumes)
 	@$(BIN)/python -m lesion_dynamics.phantom --variant baseline --out build/baseline
-	$(BASELINE_TRAINING) experiment=baseline initial_model_version=build/baseline_before
-
-baseline-anew: $(READY) $(SHAPES) ## train a baseline from fresh weights, on drawn scans alone (hours; resumes)
-	@$(BIN)/python -m lesion_dynamics.phantom --variant baseline --out build/baseline
-	$(BASELINE_TRAINING) experiment=baseline_anew
-
-# The weights that the shipped ones began with: those of the release before, from this repository's history.
-build/baseline_before:
-	rm -rf $@ $@.partial
-	mkdir -p $@.partial
-	git archive 2993bcf516ede36534f1744603d09c4b72989bf5 src/lesion_dynamics/baseline | tar -x -C $@.partial --strip-components=3
-	echo '{"name": "lesion-baseline", "number": 1}' > $@.partial/model_version.json
-	mv $@.partial $@
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=2 OPEN_MS_DATA=$(OPEN_MS_DATA) $(BIN)/python train.py experiment=baseline
 
 # Lesion masks of real patients (CC-BY) as shapes: about 30 small files of a public repository.
 build/open_ms_data/cross_sectional/MNI:

@@ -46,7 +46,9 @@ def test_lesions_lie_in_tissue_and_differ_between_draws(head: Head) -> None:
 
 
 def test_some_heads_keep_the_blurred_folds_of_the_maps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their cortex is a slope and no ribbon: more voxels are part white, part grey."""
+    """Their cortex is a slope and no ribbon: more voxels are part white, part grey. What is white
+    in the maps, below the folds, is white.
+    """
     mixed = {}
     for share in (0.0, 1.0):
         monkeypatch.setattr(drawing, "_BLURRED", share)
@@ -54,4 +56,6 @@ def test_some_heads_keep_the_blurred_folds_of_the_maps(monkeypatch: pytest.Monke
         mixed[share] = float(((found.white > 0.25) & (found.white < 0.75)).sum()) / 1e6
         assert 0.3 < float(found.white.sum()) / 1e6 < 0.9
         assert 0.3 < float(found.cortex.sum()) / 1e6 < 0.9
-    assert mixed[1.0] > 1.5 * mixed[0.0]
+    assert mixed[1.0] > 1.1 * mixed[0.0]
+    below = (found.depth_mm > 12) & (found.depth_mm < 20) & (found.white + found.cortex > 0.99)
+    assert float(found.white[below].median()) > 0.99

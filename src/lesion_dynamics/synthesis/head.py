@@ -167,8 +167,11 @@ def _folding(draws: Draws, white: Tensor, cerebellum: Tensor, cortical: Tensor) 
     middle = torch.lerp(torch.full_like(white, 0.5), torch.full_like(white, 0.22), cerebellum)
     strength = draws.uniform(0.0, 0.10) if blurred else draws.uniform(0.10, 0.26)
     level = white - middle + lift + strength * field * unsure * cortical
-    sharp = draws.uniform(2.5, 5.0) if blurred else draws.uniform(5.0, 12.0)
-    return _Folding(torch.sigmoid(sharp * level), folds, fine, blurred)
+    if blurred:  # a slope that reaches both ends: what is white in the maps stays white
+        blade = (0.5 + draws.uniform(1.1, 2.2) * level).clamp(0, 1)
+    else:
+        blade = torch.sigmoid(draws.uniform(5.0, 12.0) * level)
+    return _Folding(blade, folds, fine, blurred)
 
 
 def _tissue(
