@@ -39,19 +39,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model-version", default=SHIPPED)
     parser.add_argument("--tracking", type=Path, help="default: a store of its own in FOLDER")
-    parser.add_argument("--participants", type=int, help="of each diagnosis; default: all")
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
     settings = PhantomSettings()
     courses = simulate_study(settings)
-    if given.participants:
-        courses = [
-            course
-            for diagnosis in ("MS", "NMOSD")
-            for course in [c for c in courses if c.schedule.diagnosis == diagnosis][
-                : given.participants
-            ]
-        ]
     write_rescans(settings, courses, given.folder, scans=SCANS)
     done = segment_cohort(
         given.folder / "study", name="rescans", output=given.folder / "derivatives",

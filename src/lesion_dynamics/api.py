@@ -203,11 +203,12 @@ def _resolved(reference: str, tracking: Path, *, tta: TestTimeAugmentation) -> M
     from lesion_dynamics.records.shipped import SHIPPED_FOLDER, SHIPPED_NAME
 
     store = TrackingSettings(folder=tracking, experiment=_EXPERIMENT)
-    number = number_in_own_store(store, SHIPPED_NAME, identity_of_files(SHIPPED_FOLDER))
-    if reference in (SHIPPED, f"{SHIPPED_NAME}/{number}"):  # for one scan nothing is registered
-        manifest = load_manifest(SHIPPED_FOLDER)
-        version = ModelVersion(SHIPPED_NAME, number, manifest, SHIPPED_FOLDER / WEIGHTS_FILE)
-        return combined([version], tta=tta)
+    if reference.startswith(SHIPPED_NAME):  # for one scan nothing is registered
+        number = number_in_own_store(store, SHIPPED_NAME, identity_of_files(SHIPPED_FOLDER))
+        if reference in (SHIPPED, f"{SHIPPED_NAME}/{number}"):
+            manifest = load_manifest(SHIPPED_FOLDER)
+            version = ModelVersion(SHIPPED_NAME, number, manifest, SHIPPED_FOLDER / WEIGHTS_FILE)
+            return combined([version], tta=tta)
     from lesion_dynamics.records.ensembles import resolve_all
 
     return resolve_all(reference, store, tta=tta)

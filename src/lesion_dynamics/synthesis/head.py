@@ -178,18 +178,18 @@ def _tissue(
     draws: Draws, folding: _Folding, fluid_map: Tensor, cerebellum: Tensor, cortical: Tensor
 ) -> Tensor:
     """What is tissue and no fluid, 0 to 1."""
+    bottom = draws.uniform(0.35, 0.6)
+    closed = 1 - torch.sigmoid((fluid_map - bottom + 0.1 * folding.fine * cortical) * 12)
+    if folding.blurred:  # sulci half full of fluid instead of a ribbon with an edge
+        filled = (fluid_map * draws.uniform(1.2, 3.0) * (1 + 0.3 * folding.folds)).clamp(0, 1)
+        return torch.lerp(closed, 1 - filled, cortical)
     # Cortex: a ribbon around white matter; its width follows from blur and bound.
     spread = blur(folding.blade, [draws.uniform(1.5, 2.1)] * 3)
     bound = draws.uniform(0.03, 0.10) * (1 + 0.5 * draws.field(GRID, scale=20.0)).clamp(0.3, 2.0)
     ribbon = torch.sigmoid((spread - bound) / (0.25 * bound))
     # Between the folia lies little fluid, and it is narrow.
     ribbon = torch.maximum(ribbon, cerebellum * (1 - 0.5 * torch.sigmoid((folding.fine - 1.3) * 6)))
-    bottom = draws.uniform(0.35, 0.6)
-    open_fluid = torch.sigmoid((fluid_map - bottom + 0.1 * folding.fine * cortical) * 12)
-    if folding.blurred:  # sulci half full of fluid instead of a ribbon with an edge
-        filled = (fluid_map * draws.uniform(1.2, 3.0) * (1 + 0.3 * folding.folds)).clamp(0, 1)
-        return torch.lerp(1 - open_fluid, 1 - filled, cortical)
-    return torch.lerp(1 - open_fluid, ribbon * (1 - open_fluid), cortical)
+    return torch.lerp(closed, ribbon * closed, cortical)
 
 
 def _warp(draws: Draws, maps: TemplateMaps) -> Tensor:
