@@ -85,6 +85,7 @@ KNOBS: list[tuple[str, tuple[str, ...]]] = [
     ("segmenter.network.residual=true", ()),
     ("segmenter.network.deep_supervision=1", ()),
     ("segmenter.network.head_channels=3", ()),
+    ("segmenter.network.norm=batch", ()),
     ("augmentation=none", ()),
     ("seed=2", ()),
 ]

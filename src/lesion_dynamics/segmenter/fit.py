@@ -225,6 +225,8 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
         enable_model_summary=False,
         default_root_dir=run_folder,
         use_distributed_sampler=False,
+        # Batch normalisation over all GPUs; torch has none over the processes of processors.
+        sync_batchnorm=loop.accelerator != "cpu" and torch.cuda.is_available(),
         deterministic=_determinism(loop),
         benchmark=not loop.deterministic,
     )

@@ -32,6 +32,9 @@ from lesion_dynamics.settings.networks import (
 _BLOCKS = (ResidualUnit, UnetBasicBlock, UnetResBlock, SegResBlock, MedNeXtBlock, BasicLayer)
 """Parts of the backbones whose inner activations can be computed twice instead of kept."""
 
+_NORMS = {"instance": ("INSTANCE", {"affine": True}), "batch": ("BATCH", {"affine": True})}
+"""As MONAI names them."""
+
 
 class LesionNetwork(nn.Module):
     """A backbone and a head of its own.
@@ -148,6 +151,7 @@ def _dynunet(settings: DynUNetSettings, input_channels: int) -> nn.Module:
         strides=strides,
         upsample_kernel_size=strides[1:],
         filters=settings.channels,
+        norm_name=_NORMS[settings.norm],
         res_block=settings.residual,
         deep_supervision=settings.deep_supervision > 0,
         deep_supr_num=max(settings.deep_supervision, 1),

@@ -62,45 +62,75 @@ def with_quick_blocks(network: nn.Module) -> nn.Module:
 
 def _normalised(norm: nn.Module, activate: nn.Module, inputs: Tensor) -> Tensor:
     if is_quick(inputs) and inputs[0, 0].numel() > 1 and _is_plain(norm, activate):
-        result: Tensor = _NormLeakyReLU.apply(  # type: ignore[no-untyped-call]
-            inputs, norm.weight, norm.bias, norm.eps, activate.negative_slope
-        )
-        return result
+        result, lines = _NormLeakyReLU.apply(  # type: ignore[no-untyped-call]
+            inputs, norm.weight, norm.bias, norm.eps, activate.negative_slope,
+            isinstance(norm, nn.BatchNorm3d),
+        )  # fmt: skip
+        if isinstance(norm, nn.BatchNorm3d):
+            _keep_statistics(norm, lines, voxels=inputs[:, 0].numel())
+        found: Tensor = result
+        return found
     plain: Tensor = activate(norm(inputs))
     return plain
 
 
 def _is_plain(norm: nn.Module, activate: nn.Module) -> bool:
     """Both what MONAI puts there: an engine may have put something else, and so may hooks."""
+    if type(norm) is nn.BatchNorm3d:
+        plain = norm.track_running_stats and norm.training and norm.momentum is not None
+    elif type(norm) is nn.InstanceNorm3d:
+        plain = not norm.track_running_stats
+    else:
+        return False
     return (
-        type(norm) is nn.InstanceNorm3d
+        plain
         and norm.affine
-        and not norm.track_running_stats
         and norm.weight.dtype is torch.float32
         and type(activate) is nn.LeakyReLU
     )
 
 
+@torch.no_grad()
+def _keep_statistics(norm: nn.BatchNorm3d, lines: Tensor, *, voxels: int) -> None:
+    """Running mean and variance as torch keeps them: what a trained network normalises with."""
+    assert norm.momentum is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    scale, shift = lines[0, 0].double(), lines[0, 1].double()
+    variance = (1 / scale**2 - norm.eps).clamp(min=0) * (voxels / (voxels - 1))
+    norm.running_mean.lerp_((-shift / scale).float(), norm.momentum)
+    norm.running_var.lerp_(variance.float(), norm.momentum)
+    norm.num_batches_tracked += 1
+
+
 class _NormLeakyReLU(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, epsilon: float, slope: float
-    ) -> Tensor:
+        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, epsilon: float, slope: float,
+        over_batch: bool,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         ctx.save_for_backward(inputs)
-        ctx.slope = slope
+        ctx.slope, ctx.over_batch = slope, over_batch
         result, ctx.lines = normalised_and_activated(
-            inputs, epsilon=epsilon, slope=slope, weight=weight, bias=bias
+            inputs, epsilon=epsilon, slope=slope, weight=weight, bias=bias, over_batch=over_batch
         )
-        return result
+        lines = torch.from_numpy(ctx.lines)
+        ctx.mark_non_differentiable(lines)
+        return result, lines
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(
+        ctx: Any, gradient: Tensor, _: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         (inputs,) = ctx.saved_tensors
-        found = gradients(inputs, gradient, lines=ctx.lines, slope=ctx.slope)
+        found = gradients(
+            inputs, gradient, lines=ctx.lines, slope=ctx.slope, over_batch=ctx.over_batch
+        )
         of_weight, of_bias = (
             torch.from_numpy(one.astype(np.float32)) for one in (found.of_weight, found.of_bias)
         )
-        return found.of_inputs, of_weight, of_bias, None, None
+        return found.of_inputs, of_weight, of_bias, None, None, None
 
 
 class _Joined(torch.autograd.Function):

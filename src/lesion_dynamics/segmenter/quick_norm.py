@@ -138,10 +138,12 @@ def normalised_and_activated(
     slope: float,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
+    over_batch: bool = False,
 ) -> tuple[Tensor, NDArray[np.float32]]:
     """Instance normalisation, then PReLU or leaky ReLU, of (batch, channels, x, y, z) bf16.
 
     weight, bias : (channels,) float32 of the normalisation, where it has them.
+    over_batch : one mean and deviation for the whole batch: batch normalisation while training.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def normalised_and_activated(
     batch, voxels, channels = given.shape
     sums = np.empty((batch * PARTS, 2, channels))
     shared_out(lambda first, last: moments(given, first, last, sums), batch)
-    mean, square = means_of(sums, batch, voxels)
+    mean, square = means_of(sums, batch, voxels, over_batch=over_batch)
     scale = 1 / np.sqrt(np.maximum(square - mean**2, 0) + epsilon)
     factor = scale if weight is None else scale * weight.detach().numpy()
     offset = (0 if bias is None else bias.detach().numpy()) - mean * factor
@@ -176,7 +178,12 @@ class Gradients:
 
 
 def gradients(
-    inputs: Tensor, gradient: Tensor, *, lines: NDArray[np.float32], slope: float
+    inputs: Tensor,
+    gradient: Tensor,
+    *,
+    lines: NDArray[np.float32],
+    slope: float,
+    over_batch: bool = False,
 ) -> Gradients:
     """What :func:`normalised_and_activated` passes back."""
     coming = gradient.contiguous(memory_format=torch.channels_last_3d)
@@ -184,7 +191,7 @@ def gradients(
     batch, voxels, channels = given.shape
     sums = np.empty((batch * PARTS, 3, channels))
     shared_out(lambda a, b: gradient_moments(given, above, a, b, lines, slope, sums), batch)
-    plain, times, of_slope = means_of(sums, batch, voxels)
+    plain, times, of_slope = means_of(sums, batch, voxels, over_batch=over_batch)
     means = np.stack([plain, times], axis=1).astype(np.float32)
     result = torch.empty_like(inputs, memory_format=torch.channels_last_3d)
     out = bits_of(result)
@@ -201,9 +208,13 @@ def bits_of(activation: Tensor) -> NDArray[np.uint16]:
     return bits.view(np.uint16)
 
 
-def means_of(sums: NDArray[np.float64], batch: int, voxels: int) -> NDArray[np.float64]:
-    """(kinds, batch, channels) of sums of pieces."""
+def means_of(
+    sums: NDArray[np.float64], batch: int, voxels: int, *, over_batch: bool
+) -> NDArray[np.float64]:
+    """(kinds, batch, channels) of sums of pieces; with ``over_batch`` all of a batch the same."""
     totals: NDArray[np.float64] = sums.reshape(batch, PARTS, *sums.shape[1:]).sum(axis=1)
+    if over_batch:
+        totals = np.broadcast_to(totals.mean(axis=0), totals.shape)
     return totals.swapaxes(0, 1) / voxels
 
 

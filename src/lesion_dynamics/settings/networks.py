@@ -45,6 +45,10 @@ class DynUNetSettings(Strict):
     head_channels : features before the last 1 x 1 x 1 convolution.
     residual : residual blocks instead of plain ones.
     deep_supervision : lower levels that answer too while training; 0 is none.
+    norm : instance normalisation takes mean and deviation of every feature over the patch or scan
+        at hand, so that a lesion looks brighter where few others are; batch normalisation keeps
+        those of the training (Ioffe and Szegedy, arXiv 1502.03167), whatever the scan holds and
+        however large the window is. It wants batches of four and more.
     """
 
     name: Literal["dynunet"] = "dynunet"
@@ -52,6 +56,7 @@ class DynUNetSettings(Strict):
     head_channels: Channels
     residual: bool
     deep_supervision: int = Field(default=0, ge=0)
+    norm: Literal["instance", "batch"] = "instance"
 
     @model_validator(mode="after")
     def _levels_left_to_answer(self) -> DynUNetSettings:
