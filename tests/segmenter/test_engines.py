@@ -105,6 +105,24 @@ def test_openvino_holds_every_small_network_on_other_shapes_than_it_was_traced_w
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_openvino_normalises_with_the_statistics_that_a_training_kept() -> None:
+    network = small_network("dynunet", "segmenter.network.norm=batch")
+    with torch.no_grad():
+        for _ in range(3):  # statistics and answers of their own
+            network.train()(2 + 3 * torch.randn(4, 2, 16, 16, 16))
+    engine = engine_for(
+        network.eval(), wanted="openvino", precision="float32", device=CPU, input_channels=2
+    )
+    given = np.random.default_rng(3).normal(2, 3, size=(2, 40, 16, 24)).astype(np.float32)
+    window = WindowSettings(size_voxels=(64, 64, 64), overlap=0.0)
+    found = lesion_probability(engine, given, window=window)
+    expected = lesion_probability(
+        TorchEngine(network, precision="float32", device=CPU), given, window=window
+    )
+    assert found.std() > 1e-4
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_the_mean_of_a_large_volume_is_not_added_up_in_one_float32_number() -> None:
     """One sum over a channel of 900,000 voxels is off by 2e-4 of a standard deviation here."""
     backbone = torch.nn.Sequential(torch.nn.Conv3d(1, 16, 1), torch.nn.InstanceNorm3d(16))
