@@ -117,3 +117,24 @@ def test_a_lesion_far_away_changes_no_answer_here(norm: str, *, depends: bool) -
         cut = (network(scan)[..., 64:, :, :] - alone).abs().max()
     assert (float(change) > 1e-3) is depends
     assert (float(cut) > 1e-3) is depends
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_batch_whose_activations_are_computed_twice_counts_once(*, quick: bool) -> None:
+    inputs, states = torch.randn(2, 2, 16, 16, 16), []
+    given = inputs.contiguous(memory_format=SIDE_BY_SIDE) if quick else inputs
+    for again in (False, True):
+        network = dynunet("batch").train()
+        if again:
+            network.recompute_activations()
+        for _ in range(2):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=quick):
+                logits = network(given)
+            logits.float().square().mean().backward()
+        gradients = {f"gradient {k}": v.grad for k, v in network.named_parameters()}
+        states.append(network.state_dict() | gradients)
+    kept, recomputed = states
+    assert int(kept["backbone.input_block.norm1.num_batches_tracked"]) == 2
+    for name, value in kept.items():
+        if value is not None:
+            assert torch.equal(recomputed[name], value), name

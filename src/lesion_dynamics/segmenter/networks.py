@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import assert_never
 
 import torch
@@ -15,6 +16,7 @@ from monai.networks.nets import DynUNet, MedNeXt, SegResNetDS, SwinUNETR, UNet
 from monai.networks.nets.segresnet_ds import SegResBlock
 from monai.networks.nets.swin_unetr import BasicLayer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from lesion_dynamics.segmenter.quick_block import with_quick_blocks
@@ -31,6 +33,8 @@ from lesion_dynamics.settings.networks import (
 
 _BLOCKS = (ResidualUnit, UnetBasicBlock, UnetResBlock, SegResBlock, MedNeXtBlock, BasicLayer)
 """Parts of the backbones whose inner activations can be computed twice instead of kept."""
+
+Computing = AbstractContextManager[None]
 
 _NORMS = {"instance": ("INSTANCE", {"affine": True}), "batch": ("BATCH", {"affine": True})}
 """As MONAI names them."""
@@ -85,10 +89,14 @@ class LesionNetwork(nn.Module):
     def recompute_activations(self) -> None:
         """Keep only what goes into each block while training, and compute the inside again.
 
-        Less memory for more time; the gradients are the same.
+        Less memory for more time; the gradients are the same, and so are the statistics that
+        batch normalisation keeps: a batch counts once.
         """
         for block in _outermost(self.backbone):
-            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+            block.forward = functools.partial(
+                checkpoint, block.forward, use_reentrant=False,
+                context_fn=functools.partial(_once_and_again, block),
+            )  # fmt: skip
 
 
 def build_network(settings: NetworkSettings, *, input_channels: int) -> LesionNetwork:
@@ -112,6 +120,25 @@ def _outermost(module: nn.Module) -> list[nn.Module]:
     if isinstance(module, _BLOCKS) or (isinstance(module, Convolution) and len(module) > 1):
         return [module]
     return [block for child in module.children() for block in _outermost(child)]
+
+
+def _once_and_again(block: nn.Module) -> tuple[Computing, Computing]:
+    """Around the first computation of a block, and around the second."""
+    return nullcontext(), _statistics_unchanged(block)
+
+
+@contextmanager
+def _statistics_unchanged(block: nn.Module) -> Iterator[None]:
+    norms = [one for one in block.modules() if isinstance(one, BatchNorm)]
+    kept = [(one, one.momentum, one.num_batches_tracked) for one in norms]
+    for one in norms:
+        one.momentum = 0.0
+        one.num_batches_tracked = torch.tensor(0)
+    try:
+        yield
+    finally:
+        for one, momentum, batches in kept:
+            one.momentum, one.num_batches_tracked = momentum, batches
 
 
 def _backbone(settings: NetworkSettings, input_channels: int) -> nn.Module:

@@ -46,9 +46,9 @@ class DynUNetSettings(Strict):
     residual : residual blocks instead of plain ones.
     deep_supervision : lower levels that answer too while training; 0 is none.
     norm : instance normalisation takes mean and deviation of every feature over the patch or scan
-        at hand, so that a lesion looks brighter where few others are; batch normalisation keeps
+        at hand, so that what it holds elsewhere counts everywhere; batch normalisation keeps
         those of the training (Ioffe and Szegedy, arXiv 1502.03167), whatever the scan holds and
-        however large the window is. It wants batches of four and more.
+        however large the window is. Batches of one or two make a poor estimate of them.
     """
 
     name: Literal["dynunet"] = "dynunet"
