@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
 import yaml
 from tests.conftest import ROOT, composed
 
-from lesion_dynamics.segmenter.fit import write_weights
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.networks import build_network
+from lesion_dynamics.segmenter.weights_file import read_weights, write_weights
 from lesion_dynamics.settings.analysis import AnalyzeSettings
 from lesion_dynamics.settings.check import CheckSettings
 from lesion_dynamics.settings.corrections import (
@@ -173,9 +172,9 @@ def test_every_network_learns_from_steps_and_its_weights_come_back_from_safetens
     # Every weight takes part: a distributed training would wait for one that does not.
     without = [n for n, p in module.network.named_parameters() if p.grad is None]
     assert not without
-    write_weights(module, tmp_path / "weights.safetensors")
+    write_weights(module.network, tmp_path / "weights.safetensors")
     again = build_network(settings.segmenter.network, input_channels=2)
-    safetensors.torch.load_model(again, tmp_path / "weights.safetensors", strict=True)
+    read_weights(again, tmp_path / "weights.safetensors")
     with torch.inference_mode():
         answer = again.eval()(channels)
         torch.testing.assert_close(answer, module.network.eval()(channels))

@@ -18,7 +18,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pandas as pd
-import safetensors.torch
 import torch
 from tests.conftest import SMALL_TRAINING, composed
 from tests.in_this_process import in_this_process
@@ -34,6 +33,7 @@ from lesion_dynamics.model_version import (
     Manifest,
 )
 from lesion_dynamics.segmenter.networks import build_network
+from lesion_dynamics.segmenter.weights_file import write_weights
 from lesion_dynamics.settings.inference import InferSettings
 from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY, OperatingPoint
 from lesion_dynamics.settings.strict import validated
@@ -114,7 +114,7 @@ def write_model_version(folder: Path) -> None:
         network.head.weight.mul_(40.0)
         network.head.bias.fill_(-0.2)
     folder.mkdir(parents=True)
-    safetensors.torch.save_model(network, str(folder / WEIGHTS_FILE))
+    write_weights(network, folder / WEIGHTS_FILE)
     manifest = Manifest(
         format=MANIFEST_FORMAT,
         name="lesion-segmenter",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from tests.segmenter.small_training import Weights, last_weights, same, settings, trained, weights
 from tests.segmenter.training_scan_files import write_scan
@@ -16,6 +15,7 @@ from lesion_dynamics.segmenter import fit as fit_module
 from lesion_dynamics.segmenter.fit import LAST_CHECKPOINT
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.training_scans import TrainingScan
+from lesion_dynamics.segmenter.weights_file import write_weights
 
 EVERYTHING = (
     "optimiser.weight_average_decay=0.5",
@@ -119,7 +119,7 @@ def test_weights_to_start_from_are_read_whatever_their_order_in_memory(tmp_path:
     file = tmp_path / "weights.safetensors"
     torch.manual_seed(3)
     one = LesionModule(settings())
-    safetensors.torch.save_model(one.network, str(file))
+    write_weights(one.network, file)
     other = LesionModule(settings("trainer.channels_last=true"))
     other.start_from(file)
     for (name, mine), its in zip(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-import safetensors.torch
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
@@ -163,16 +162,6 @@ def load_weights(module: LesionModule, checkpoint: Path) -> None:
     if module.average is not None:
         module.average.load(saved[AVERAGE_IN_CHECKPOINT])
         module.average.exchange(module.network)
-
-
-def write_weights(module: LesionModule, path: Path) -> None:
-    """Write the network's weights as safetensors, atomically."""
-    network = module.network
-    # DynUNet has the same tensors under two names; these iterators give each once, in order, so
-    # the same weights are the same bytes.
-    named = [*network.named_parameters(), *network.named_buffers()]
-    tensors = {name: value.detach().contiguous() for name, value in named}
-    write_bytes(path, safetensors.torch.save(tensors))
 
 
 def validation_interval(epochs: int, at_most: int) -> int:

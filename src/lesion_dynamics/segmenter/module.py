@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from lesion_dynamics.segmenter.precision import Precision, autocast, choose_prec
 from lesion_dynamics.segmenter.schedules import learning_rate_share
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
 from lesion_dynamics.segmenter.weight_average import WeightAverage
+from lesion_dynamics.segmenter.weights_file import read_weights
 from lesion_dynamics.settings.networks import DynUNetSettings, UNetSettings
 from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
 from lesion_dynamics.settings.training import TrainSettings
@@ -60,10 +60,7 @@ class LesionModule(pl.LightningModule):
 
     def start_from(self, weights: Path) -> None:
         """Begin with the weights of a model version, safetensors, instead of fresh ones."""
-        for weight in self.network.parameters():
-            weight.data = weight.data.contiguous()  # load_model knows no other order
-        safetensors.torch.load_model(self.network, weights, strict=True)
-        self._lay_out_weights()
+        read_weights(self.network, weights)
         self.average = self._fresh_average()
 
     def _lay_out_weights(self) -> None:

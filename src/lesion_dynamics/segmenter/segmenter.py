@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import safetensors.torch
+import safetensors
 import torch
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ from lesion_dynamics.segmenter.network_input import network_input, on_native_gri
 from lesion_dynamics.segmenter.networks import LesionNetwork, build_network
 from lesion_dynamics.segmenter.precision import choose_precision
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
+from lesion_dynamics.segmenter.weights_file import WeightsDoNotFitError, read_weights
 from lesion_dynamics.settings.engine import EngineName, TestTimeAugmentation
 from lesion_dynamics.settings.operating_point import OperatingPoint
 from lesion_dynamics.settings.segmenter import SegmenterSettings
@@ -124,8 +125,8 @@ def _engine_of(
     settings = version.manifest.segmenter
     network = build_network(settings.network, input_channels=len(settings.sequences))
     try:
-        safetensors.torch.load_model(network, version.weights, strict=True)
-    except (RuntimeError, safetensors.SafetensorError, OSError) as error:
+        read_weights(network, version.weights)
+    except (WeightsDoNotFitError, safetensors.SafetensorError, OSError) as error:
         raise ModelVersionError(
             f"the weights do not fit the network {settings.network.name} of the manifest "
             f"({str(error).splitlines()[0]})",

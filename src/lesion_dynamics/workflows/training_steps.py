@@ -27,10 +27,11 @@ from lesion_dynamics.records.spooled_run import SpooledRun, new_spool_id
 from lesion_dynamics.report.model_card import model_card
 from lesion_dynamics.segmenter.callbacks import History, MetricsListener
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
-from lesion_dynamics.segmenter.fit import fit, is_first_process, load_weights, write_weights
+from lesion_dynamics.segmenter.fit import fit, is_first_process, load_weights
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
+from lesion_dynamics.segmenter.weights_file import write_weights
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.training_data import data_record, data_tags, dataset_of
 from lesion_dynamics.workflows.training_evaluation import evaluate
@@ -203,7 +204,7 @@ def _evaluate(
     )
     point, record = evaluate(segmenter, plan, settings, tracked, history)
     weights = plan.run_folder / VERSION_FOLDER / WEIGHTS_FILE
-    write_weights(module, weights)
+    write_weights(module.network, weights)
     return Manifest(
         format=MANIFEST_FORMAT,
         name=settings.name,
