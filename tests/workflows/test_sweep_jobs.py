@@ -89,7 +89,7 @@ def test_the_first_wrong_job_is_named_at_once(task: tuple[str, ...], said: str) 
 def test_every_job_of_a_good_sweep_is_composed_with_its_experiment_and_deletion() -> None:
     task = (
         "segmenter=unet,dynunet", "fold=1,2", "folds=2", "segmenter.window.size_voxels=[96,96,96]",
-        "experiment=baseline", "~synthesis",
+        "experiment=baseline", "~synthesis", "~segmenter.network.norm",
         "loss=choice(blob,tversky)", "output='models/a b'",
     )  # fmt: skip
     with sweep(*task) as config:
@@ -106,6 +106,8 @@ def test_every_job_of_a_good_sweep_is_composed_with_its_experiment_and_deletion(
         assert str(one.output) == "models/a b"
         # Deleted, so it is what the settings say without it, not what the experiment does.
         assert one.synthesis.share == 0 != experiment.synthesis.share
+        assert getattr(one.segmenter.network, "norm", "instance") == "instance"
+    assert experiment.segmenter.network.norm == "batch"
 
 
 def test_values_may_refer_to_what_hydra_sets_for_a_job_in_its_turn() -> None:
