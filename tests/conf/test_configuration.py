@@ -133,6 +133,7 @@ def test_no_file_under_conf_is_forgotten() -> None:
 
 SMALL_NETWORKS = {
     "dynunet": ["segmenter.network.channels=[4,8,8]", "segmenter.network.deep_supervision=1"],
+    "dynunet_batch_norm": ["segmenter.network.channels=[4,8,8]"],
     "unet": ["segmenter.network.channels=[4,8,8]", "segmenter.network.strides=[2,2]"],
     "segresnet": ["segmenter.network.init_filters=8"],
     "mednext": ["segmenter.network.init_filters=4", "segmenter.network.blocks=[1,1]"],

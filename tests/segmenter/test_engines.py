@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from tests.segmenter.test_networks import SMALL
 from tests.segmenter.test_networks import network as small_network
@@ -25,6 +24,7 @@ from lesion_dynamics.segmenter.engines.torch_engine import TorchEngine
 from lesion_dynamics.segmenter.network_input import NetworkInput, network_input
 from lesion_dynamics.segmenter.networks import LesionNetwork, build_network
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
+from lesion_dynamics.segmenter.weights_file import read_weights
 from lesion_dynamics.settings.cohort import Prepared
 from lesion_dynamics.settings.engine import EngineName
 from lesion_dynamics.settings.segmenter import WindowSettings
@@ -39,7 +39,7 @@ WINDOWS = {"one pass": (64, 80, 56), "windows": (48, 64, 48)}
 def shipped() -> LesionNetwork:
     settings = load_manifest(SHIPPED_FOLDER).segmenter
     network = build_network(settings.network, input_channels=2).eval()
-    safetensors.torch.load_model(network, SHIPPED_FOLDER / "weights.safetensors")
+    read_weights(network, SHIPPED_FOLDER / "weights.safetensors")
     return network
 
 

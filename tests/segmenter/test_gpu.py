@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from tests.conftest import composed
 from tests.segmenter.small_training import settings, trained
@@ -24,6 +23,7 @@ from lesion_dynamics.segmenter.network_input import network_input
 from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.segmenter.precision import Precision, choose_precision
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
+from lesion_dynamics.segmenter.weights_file import read_weights
 from lesion_dynamics.settings.cohort import Prepared
 from lesion_dynamics.settings.segmenter import WindowSettings
 from lesion_dynamics.settings.strict import validated
@@ -97,7 +97,7 @@ def test_lesions_on_the_gpu_are_those_of_the_processor_in_float32(
     ready = prepare_scan(scan, done, settings=manifest.segmenter.preprocessing)
     part = network_input(ready, manifest.segmenter).channels[:, 56:120, 64:144, 104:160]
     network = build_network(manifest.segmenter.network, input_channels=2).eval()
-    safetensors.torch.load_model(network, SHIPPED_FOLDER / "weights.safetensors")
+    read_weights(network, SHIPPED_FOLDER / "weights.safetensors")
     window = WindowSettings(size_voxels=(48, 64, 48), overlap=0.25)
     masks = []
     for device, arithmetic in (("cpu", "float32"), (DEVICE, precision)):

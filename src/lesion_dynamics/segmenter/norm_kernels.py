@@ -1,4 +1,4 @@
-"""Instance normalisation and PReLU or leaky ReLU in bf16, reading an activation once.
+"""Normalisation and PReLU or leaky ReLU in bf16, reading an activation once.
 
 Activations are (batch, voxels, channels) uint16, the bits of bf16 with the channels of a voxel side
 by side, as convolutions on processors with AMX want them. They are cut into `PARTS` pieces of a

@@ -1,4 +1,4 @@
-"""Instance normalisation with PReLU as one step, on processors in bf16.
+"""Instance or batch normalisation with PReLU or leaky ReLU as one step, on processors in bf16.
 
 torch's two take about half of a light UNet's training step where the channels lie side by side
 (torch 2.13), and make its convolutions slower by a half where they do not.
