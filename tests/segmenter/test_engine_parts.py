@@ -1,4 +1,4 @@
-"""The networks that OpenVINO gets, in torch: normalisation in parts, weights rounded together."""
+"""The networks that OpenVINO gets, in torch: norms in parts or folded, weights rounded together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tests.segmenter.test_networks import network as small_network
 
 from lesion_dynamics.segmenter.engines.bf16_weights import rounded_together, with_bf16_weights
 from lesion_dynamics.segmenter.engines.exact_norm import ExactInstanceNorm
+from lesion_dynamics.segmenter.engines.folded_norm import Shift, with_folded_batch_norms
 from lesion_dynamics.segmenter.engines.split_input import (
     PARTS,
     split,
@@ -110,3 +111,54 @@ def test_a_split_input_gives_the_same_answer_and_survives_bf16(name: str) -> Non
 def test_a_network_whose_input_meets_more_than_convolutions_is_not_split() -> None:
     network = LesionNetwork(torch.nn.InstanceNorm3d(2), head_channels=2, divisor=8).eval()
     assert taking_split_input(network, input_channels=2) is None
+
+
+def with_kept_statistics(network: LesionNetwork) -> LesionNetwork:
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for norm in network.modules():
+            if isinstance(norm, torch.nn.BatchNorm3d):
+                torch.nn.init.normal_(norm.weight, 1, 0.3)
+                torch.nn.init.normal_(norm.bias)
+        for _ in range(3):
+            network.train()(2 + 3 * torch.randn(4, 2, 16, 16, 16))
+    return network.eval()
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_batch_normalisation_goes_into_the_convolutions(*, residual: bool) -> None:
+    network = with_kept_statistics(
+        small_network(
+            "dynunet", "segmenter.network.norm=batch", f"segmenter.network.residual={residual}"
+        )
+    )
+    changed = with_folded_batch_norms(network, input_channels=2)
+    assert not any(isinstance(one, torch.nn.BatchNorm3d) for one in changed.modules())
+    shifts = [one.shift for one in changed.modules() if isinstance(one, Shift)]
+    assert len(shifts) == sum(isinstance(one, torch.nn.BatchNorm3d) for one in network.modules())
+    given = 2 + 3 * torch.randn(1, 2, 16, 24, 16)
+    with torch.inference_mode():
+        expected = network(given)
+        torch.testing.assert_close(changed(given), expected, atol=1e-4, rtol=1e-4)
+        # The shifts are what a bias of bf16 lacks, and no more.
+        for one in shifts:
+            assert 0 < one.abs().max() < 0.02
+            one.zero_()
+        assert (changed(given) - expected).abs().max() > 1e-3
+
+
+def test_a_bias_is_taken_along_and_a_normalisation_without_a_convolution_stays() -> None:
+    layers = (torch.nn.BatchNorm3d(2), torch.nn.Conv3d(2, 8, 3), torch.nn.BatchNorm3d(8))
+    network = with_kept_statistics(
+        LesionNetwork(torch.nn.Sequential(*layers), head_channels=8, divisor=8)
+    )
+    changed = with_folded_batch_norms(network, input_channels=2)
+    assert isinstance(changed.backbone, torch.nn.Sequential)
+    assert isinstance(changed.backbone[0], torch.nn.BatchNorm3d)
+    assert isinstance(changed.backbone[2], Shift)
+    bias = changed.backbone[1].bias
+    assert isinstance(bias, torch.Tensor)
+    assert is_bf16(bias)
+    given = torch.randn(1, 2, 16, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(changed(given), network(given), atol=1e-5, rtol=1e-4)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lesion_dynamics.segmenter.engines.bf16_weights import with_bf16_weights
 from lesion_dynamics.segmenter.engines.exact_norm import STATISTICS, with_exact_norms
+from lesion_dynamics.segmenter.engines.folded_norm import with_folded_batch_norms
 from lesion_dynamics.segmenter.engines.split_input import PARTS, split_into, taking_split_input
 from lesion_dynamics.segmenter.engines.split_input import split as split_parts
 from lesion_dynamics.segmenter.networks import LesionNetwork
@@ -64,7 +65,8 @@ def converted(
         network that looks at the shape of its input).
     """
     try:
-        changed = with_exact_norms(network, in_parts=precision == "bf16").eval()
+        folded = with_folded_batch_norms(network, input_channels=input_channels)
+        changed = with_exact_norms(folded, in_parts=precision == "bf16").eval()
         split = False
         if precision == "bf16":
             widened = taking_split_input(changed, input_channels=input_channels)
