@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 
 from lesion_dynamics.model_version import load_manifest
@@ -26,6 +25,7 @@ from lesion_dynamics.segmenter.engines.openvino_model import converted
 from lesion_dynamics.segmenter.networks import LesionNetwork, build_network
 from lesion_dynamics.segmenter.precision import Precision
 from lesion_dynamics.segmenter.tiling import Tiling
+from lesion_dynamics.segmenter.weights_file import read_weights
 
 RESULTS = Path(__file__).parent / "results" / "inference_engines.json"
 BOX = (144, 176, 144)
@@ -37,7 +37,7 @@ Pass = Callable[[], object]
 def shipped() -> LesionNetwork:
     """The network of the shipped model version."""
     network = build_network(load_manifest(SHIPPED_FOLDER).segmenter.network, input_channels=2)
-    safetensors.torch.load_model(network, SHIPPED_FOLDER / "weights.safetensors")
+    read_weights(network, SHIPPED_FOLDER / "weights.safetensors")
     return network.eval()
 
 
