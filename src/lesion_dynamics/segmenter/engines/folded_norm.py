@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from lesion_dynamics.segmenter.networks import LesionNetwork
 
@@ -30,7 +31,7 @@ class Shift(nn.Module):
 
     def __init__(self, shift: Tensor) -> None:
         super().__init__()
-        self.register_buffer("shift", shift.float().reshape(1, -1, 1, 1, 1))
+        self.register_buffer("shift", shift.reshape(1, -1, 1, 1, 1))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, channels, x, y, z)."""
@@ -71,14 +72,9 @@ def with_folded_batch_norms(network: LesionNetwork, *, input_channels: int) -> L
 def _folded(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> Shift:
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    scale = torch.rsqrt(norm.running_var.double() + norm.eps)
-    shift = -norm.running_mean.double() * scale
-    if norm.affine:
-        scale, shift = scale * norm.weight, shift * norm.weight + norm.bias
-    if convolution.bias is not None:
-        shift = shift + convolution.bias * scale
-    high = shift.bfloat16().double()
-    convolution.bias = nn.Parameter(high.float())
-    weight = convolution.weight * scale.reshape(-1, 1, 1, 1, 1)
-    convolution.weight = nn.Parameter(weight.float())
-    return Shift(shift - high)
+    convolution.weight, bias = fuse_conv_bn_weights(
+        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps,
+        norm.weight, norm.bias,
+    )  # fmt: skip
+    convolution.bias = nn.Parameter(bias.bfloat16().float())
+    return Shift(bias - convolution.bias)
