@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from lesion_dynamics.errors import CohortError
 from lesion_dynamics.lesions.agreement import agreement
@@ -14,6 +14,7 @@ from lesion_dynamics.lesions.operating_point_choice import (
     THRESHOLDS,
     ValidationScan,
     choose_operating_point,
+    standard_error_of_mean,
 )
 from lesion_dynamics.settings.operating_point import OperatingPoint
 
@@ -94,6 +95,51 @@ def test_a_tie_goes_to_the_smaller_volume_bias():
     best = max(candidates, key=lambda candidate: candidate.score)
     assert best.probability_threshold > 0.3
     assert point.probability_threshold == 0.3
+
+
+def _cube(*, faint_true, faint_false):
+    """A lesion of 1,000 voxels, 100 of them faint (0.58) or missed; faint false ones touch it."""
+    reference = np.zeros((26, 14, 14), np.uint8)
+    reference[2:12, 2:12, 2:12] = 1
+    probability = reference * 0.92
+    probability[2, 2:12, 2:12] = 0.58 if faint_true else 0
+    beside = np.zeros(1300)
+    beside[:faint_false] = 0.58
+    probability[12:25, 2:12, 2:12] = beside.reshape(13, 10, 10)
+    return ValidationScan(probability, reference, 1.0)
+
+
+def test_what_the_scans_cannot_tell_apart_is_left_to_the_volume_bias():
+    # At 0.5 one scan gets better and one worse, at 0.6 both lack 100 voxels of 1,000.
+    scans = [_cube(faint_true=True, faint_false=0), _cube(faint_true=False, faint_false=200)]
+    point, candidates = choose_operating_point(scans, connectivity=6)
+    low = next(one for one in candidates if one.probability_threshold == 0.5)
+    behind = np.array([1800 / 1900 - 1, 1800 / 1900 - 1800 / 2100]) / 2
+    assert low.score_behind_best == pytest.approx(behind.mean())
+    assert low.score_behind_best_standard_error == pytest.approx(behind.std(ddof=1) / np.sqrt(2))
+    assert low.mean_volume_bias_mm3 == 50
+    assert max(candidates, key=lambda one: one.score).mean_volume_bias_mm3 == -100
+    assert point.probability_threshold == 0.5
+
+
+def test_what_is_worse_on_every_scan_is_no_tie():
+    # At 0.5 the volumes are right, but each scan has 100 false voxels for 100 that it lacks.
+    scans = [_cube(faint_true=False, faint_false=100)] * 2
+    point, candidates = choose_operating_point(scans, connectivity=6)
+    low = next(one for one in candidates if one.probability_threshold == 0.5)
+    assert low.mean_volume_bias_mm3 == 0
+    assert low.score_behind_best == pytest.approx((1800 / 1900 - 0.9) / 2)
+    assert low.score_behind_best_standard_error == pytest.approx(0)
+    assert point.probability_threshold == 0.6
+
+
+def test_scans_of_two_kinds_are_strata():
+    values, lesion_free = [1.0, 3.0, 8.0, 20.0, 26.0], [False, False, False, True, True]
+    expected = np.sqrt(3 * np.var(values[:3], ddof=1) + 2 * np.var(values[3:], ddof=1)) / 5
+    assert standard_error_of_mean(values, lesion_free) == pytest.approx(expected)
+    alone = standard_error_of_mean(values[:3], [False] * 3)
+    assert alone == pytest.approx(stats.sem(values[:3]))
+    assert standard_error_of_mean([1.0, 9.0], [False, True]) == 0
 
 
 def test_every_candidate_is_what_the_plain_path_through_a_mask_gives():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ FALSE_POSITIVE_VOLUME_OF_HALF_A_SCORE_MM3 = 150.0
 NMOSD lesion volume, and six years of its published annual increase."""
 
 TIE_TOLERANCE = 0.002
-"""Scores this close are tied: the difference is below what a dozen scans can tell apart."""
+"""Scores this close are tied, however few scans there are."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,25 @@ class Candidate:
     mean_dice, mean_lesion_f1 : over scans with reference lesions.
     mean_false_positive_volume_mm3 : over lesion-free scans.
     mean_volume_bias_mm3 : predicted minus reference, over all scans.
+    score_behind_best : the best candidate's score less this one's.
+    score_behind_best_standard_error : of that difference, over scans: `standard_error_of_mean`.
     """
 
     probability_threshold: float
     minimum_lesion_volume_mm3: float
     score: float
+    score_behind_best: float
+    score_behind_best_standard_error: float
     mean_dice: float | None
     mean_lesion_f1: float | None
     mean_false_positive_volume_mm3: float | None
     mean_volume_bias_mm3: float
+
+    @property
+    def as_good_as_best(self) -> bool:
+        """Whether these scans cannot tell it from the best."""
+        limit = max(TIE_TOLERANCE, self.score_behind_best_standard_error)
+        return self.score_behind_best <= limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +101,20 @@ class _Outcome:
 def choose_operating_point(
     scans: Sequence[ValidationScan], *, connectivity: Connectivity
 ) -> tuple[OperatingPoint, tuple[Candidate, ...]]:
-    """Try `THRESHOLDS` x `MINIMUM_LESION_VOLUMES_MM3`; take the highest `Candidate.score`.
+    """Try `THRESHOLDS` x `MINIMUM_LESION_VOLUMES_MM3`; of the best, take the least volume bias.
+
+    The best are the candidate with the highest `Candidate.score` and those that are at most one
+    standard error of the paired difference behind it, at least `TIE_TOLERANCE` (the rule of one
+    standard error, Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, with
+    scans paired). A score of a few dozen scans is flat over a wide range of thresholds, in which
+    volumes change by a fifth: the highest would leave the volumes of a study to chance.
 
     The candidate's minimum volume is applied to the prediction alone: every candidate is held
     against the same, whole reference. Otherwise a larger minimum would make the task easier
     and always win. Lesions match as in :mod:`lesion_dynamics.lesions.agreement`.
 
-    Ties (within `TIE_TOLERANCE` of the best score) go to the smaller absolute mean volume bias,
-    then to the higher score, the threshold nearer 0.5 and the smaller minimum volume.
+    Of the best the smallest absolute mean volume bias is taken, then the higher score, the
+    threshold nearer 0.5 and the smaller minimum volume.
 
     Returns
     -------
@@ -114,17 +131,31 @@ def choose_operating_point(
             remedy="Choose another seed or validation fraction, or add participants with lesions.",
         )
     by_scan = [_outcomes(scan, connectivity) for scan in scans]
-    candidates = tuple(
-        _candidate(point, [outcomes[point] for outcomes in by_scan]) for point in by_scan[0]
-    )
-    best = max(candidate.score for candidate in candidates)
-    chosen = min((one for one in candidates if one.score >= best - TIE_TOLERANCE), key=_preference)
+    tried = {point: [outcomes[point] for outcomes in by_scan] for point in by_scan[0]}
+    scores = {point: [one.score for one in outcomes] for point, outcomes in tried.items()}
+    best = scores[max(scores, key=lambda point: float(np.mean(scores[point])))]
+    candidates = tuple(_candidate(point, outcomes, best=best) for point, outcomes in tried.items())
+    chosen = min((one for one in candidates if one.as_good_as_best), key=_preference)
     point = OperatingPoint(
         probability_threshold=chosen.probability_threshold,
         minimum_lesion_volume_mm3=chosen.minimum_lesion_volume_mm3,
         connectivity=connectivity,
     )
     return point, candidates
+
+
+def standard_error_of_mean(values: Sequence[float], strata: Sequence[bool]) -> float:
+    """Standard error of a mean over scans of two kinds that were sampled each for itself.
+
+    sqrt(sum of n_s * var_s) / n over strata s of n_s values: stratified sampling with
+    proportional shares (Cochran 1977, Sampling Techniques, chapter 5). The scores of scans with
+    and without lesions are not of one kind: what they part by would otherwise count as noise.
+    A stratum of one value adds nothing.
+    """
+    every, kind = np.asarray(values), np.asarray(strata)
+    parts = (every[kind == stratum] for stratum in (False, True))
+    summed = sum(len(part) * float(part.var(ddof=1)) for part in parts if len(part) > 1)
+    return math.sqrt(summed) / len(every)
 
 
 def _preference(candidate: Candidate) -> tuple[float, ...]:
@@ -181,7 +212,11 @@ def _cropped(scan: ValidationScan) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return scan.probability[box], reference[box]
 
 
-def _candidate(point: tuple[float, float], outcomes: list[_Outcome]) -> Candidate:
+def _candidate(
+    point: tuple[float, float], outcomes: list[_Outcome], *, best: Sequence[float]
+) -> Candidate:
+    """One candidate; best : the scores of the best one, scan by scan."""
+    behind = [theirs - one.score for theirs, one in zip(best, outcomes, strict=True)]
     with_lesions = [one for one in outcomes if not one.lesion_free]
     lesion_free = [one for one in outcomes if one.lesion_free]
     biases = [one.predicted_volume_mm3 - one.reference_volume_mm3 for one in outcomes]
@@ -189,6 +224,10 @@ def _candidate(point: tuple[float, float], outcomes: list[_Outcome]) -> Candidat
         probability_threshold=point[0],
         minimum_lesion_volume_mm3=point[1],
         score=float(np.mean([one.score for one in outcomes])),
+        score_behind_best=float(np.mean(behind)),
+        score_behind_best_standard_error=standard_error_of_mean(
+            behind, [one.lesion_free for one in outcomes]
+        ),
         mean_dice=_mean([one.dice for one in with_lesions]),
         mean_lesion_f1=_mean([one.lesion_f1 for one in with_lesions]),
         mean_false_positive_volume_mm3=_mean([one.predicted_volume_mm3 for one in lesion_free]),
