@@ -84,6 +84,7 @@ bench-cohort: $(READY) ## a cohort against its scans one by one: time, memory, s
 bench-baseline: $(READY) ## the shipped baseline on the phantom (bias, rescans) and the open MS data (OPEN_MS_DATA), with pictures
 	OPEN_MS_DATA=$(OPEN_MS_DATA) $(BIN)/python benchmarks/baseline_on_real.py build/baseline_on_real --results benchmarks/results/baseline_on_real.json
 	$(BIN)/python benchmarks/baseline_on_phantom.py build/baseline_on_phantom --results benchmarks/results/baseline_on_phantom.json
+	$(BIN)/python benchmarks/baseline_on_phantom.py build/baseline_on_other_phantom --seed 20261130 --results benchmarks/results/baseline_on_other_phantom.json
 
 test-browser: $(READY) ## open the pages in chromium; screenshots in build/browser
 	$(BIN)/python -m pytest tests/browser -m browser
