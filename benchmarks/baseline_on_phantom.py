@@ -8,7 +8,8 @@ anatomy and scanner, new noise, bias field and position in the scanner. Both are
 user's scans would be. FOLDER receives scans, truth, derivatives and the preprocessing cache; the
 same command goes on where it was stopped. No scan of it took part in training or in choosing an
 operating point; but figures of the embedded study (the default seed) may have been looked at when
-something was chosen, those of another seed are of participants that nobody has seen.
+something was chosen. Another seed draws other heads, places and lesions, with the same distribution
+of volumes: nobody has seen them until their figures are looked at.
 """
 
 from __future__ import annotations

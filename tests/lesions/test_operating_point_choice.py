@@ -79,6 +79,7 @@ def test_a_lesion_free_scan_pushes_the_threshold_up():
     low = candidates[0]
     assert low.score == pytest.approx((1 + 1 / (1 + 216 / 150)) / 2)
     assert low.mean_false_positive_volume_mm3 == 216
+    assert low.score_behind_best_standard_error == 0  # one scan of each kind
 
 
 def test_a_tie_goes_to_the_smaller_volume_bias():

@@ -103,11 +103,13 @@ def choose_operating_point(
 ) -> tuple[OperatingPoint, tuple[Candidate, ...]]:
     """Try `THRESHOLDS` x `MINIMUM_LESION_VOLUMES_MM3`; of the best, take the least volume bias.
 
-    The best are the candidate with the highest `Candidate.score` and those that are at most one
-    standard error of the paired difference behind it, at least `TIE_TOLERANCE` (the rule of one
-    standard error, Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, with
-    scans paired). A score of a few dozen scans is flat over a wide range of thresholds, in which
-    volumes change by a fifth: the highest would leave the volumes of a study to chance.
+    The best are the candidate with the highest `Candidate.score`, the first of several, and those
+    behind it by at most one standard error of the paired difference, or by `TIE_TOLERANCE` where
+    that is larger: the rule of one standard error (Breiman et al. 1984, Classification and
+    Regression Trees), whose error is here that of the difference on the same scans. The score of
+    a few dozen scans is flat over a wide range of thresholds in which volumes change by a fifth:
+    the highest alone would leave the volumes of a study to chance. A candidate that is better on
+    some scans and worse on others is among the best sooner than one that is a little worse on all.
 
     The candidate's minimum volume is applied to the prediction alone: every candidate is held
     against the same, whole reference. Otherwise a larger minimum would make the task easier
@@ -149,8 +151,8 @@ def standard_error_of_mean(values: Sequence[float], strata: Sequence[bool]) -> f
 
     sqrt(sum of n_s * var_s) / n over strata s of n_s values: stratified sampling with
     proportional shares (Cochran 1977, Sampling Techniques, chapter 5). The scores of scans with
-    and without lesions are not of one kind: what they part by would otherwise count as noise.
-    A stratum of one value adds nothing.
+    and without lesions are not of one kind: the difference of their means would otherwise count
+    as noise. A stratum of one value adds nothing, so that the error is too small: 0 for one scan.
     """
     every, kind = np.asarray(values), np.asarray(strata)
     parts = (every[kind == stratum] for stratum in (False, True))
