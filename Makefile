@@ -54,7 +54,7 @@ build/open_ms_data/cross_sectional/MNI:
 
 test: $(READY) ## check style and types, run the tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

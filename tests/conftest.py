@@ -40,6 +40,12 @@ SMALL_TRAINING = (
 """One seed, three steps an epoch, a network of a few hundred weights, in this process."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test begin, so that no process is left with one when the others end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def composed(name: str, *overrides: str) -> dict[str, Any]:
     """What Hydra composes from conf/, as plain values."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

@@ -147,6 +147,7 @@ def test_a_bad_cohort_is_refused_in_one_line_before_torch(
     assert not list((tmp_path / "out").rglob("*.nii.gz"))
 
 
+@pytest.mark.slow
 def test_the_undamaged_cohort_is_segmented(
     one_scan: Path, tmp_path: Path, trained: tuple[Workplace, ModelVersion]
 ) -> None:

@@ -48,6 +48,7 @@ def infer(place: Path) -> tuple[int, str, bool]:
     )
 
 
+@pytest.mark.slow
 def test_three_faults_and_the_good_scan_is_done(place: Path) -> None:
     """A bomb, a pipe and half a file: a line each, and no number is lost besides theirs."""
     third = ("sub-b01", "ses-02")

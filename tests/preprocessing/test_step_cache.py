@@ -93,6 +93,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
+@pytest.mark.slow
 def test_a_cached_cohort_has_the_same_bytes_and_takes_no_expensive_step(
     sessions: list[Scan], settings: PreprocessingSettings, tmp_path: Path, calls: list[str]
 ) -> None:

@@ -40,6 +40,7 @@ def test_the_store_is_absolute_and_in_its_folder(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tracking"]
 
 
+@pytest.mark.slow
 def test_six_processes_on_a_fresh_store_all_record_their_runs(tmp_path: Path) -> None:
     with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
         runs = list(pool.map(one_run, [tmp_path / "tracking"] * PROCESSES))

@@ -85,6 +85,7 @@ def test_a_cohort_without_a_record_of_attacks_is_said_and_has_no_remission(study
     assert not result.remission.attacks_recorded
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes_and_no_absolute_path(study):
     first = analysis.run(settings(study, output="a"))
     second = analysis.run(settings(study, output="b"))

@@ -149,6 +149,7 @@ def test_one_diagnosis_only_is_analysed_and_not_compared(study):
     assert "one diagnosis has no participant" in result.text
 
 
+@pytest.mark.slow
 def test_tables_of_a_former_run_with_more_model_versions_go(study):
     analysis.run(settings(study, cohort__truth=None))
     assert (study / "results" / "verdicts.tsv").is_file()

@@ -269,6 +269,7 @@ def test_an_output_that_cannot_be_written_is_refused_first(
         inference.run(settings)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one(
     place: Workplace, result: inference.InferenceResult, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from lesion_dynamics.segmenter.engines import choice
 from lesion_dynamics.workflows.inference import run
 
 
+@pytest.mark.slow
 def test_the_sidecar_names_the_engine_and_mirrored_scans_have_a_folder_of_their_own(
     trained: tuple[Workplace, ModelVersion], tmp_path: Path
 ) -> None:

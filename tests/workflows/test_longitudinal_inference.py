@@ -40,6 +40,7 @@ def test_the_mode_needs_aligned_sessions(place: Workplace) -> None:
         place.inference("longitudinal=shared")
 
 
+@pytest.mark.slow
 def test_outputs_of_the_two_modes_never_mix(place: Workplace) -> None:
     shared = inference.run(place.inference(*MODE))
     assert shared.failures == ()

@@ -230,6 +230,7 @@ def test_rules_that_contradict_themselves_are_refused(
         shared.settings(rule=rule)
 
 
+@pytest.mark.slow
 def test_the_analysis_compares_an_outside_version_like_any_other(place: Place) -> None:
     true = read_measurements(place.phantom / TRUTH / "lesion_measurements.tsv")
     ours = true.assign(

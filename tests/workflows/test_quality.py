@@ -151,6 +151,7 @@ def pictures(place: Workplace, folder: Path, *overrides: str) -> QualityPictures
     return validated(QualityPicturesSettings, composed("quality", *own, *overrides))
 
 
+@pytest.mark.slow
 def test_every_scan_is_drawn_and_stands_on_the_sheet(
     place: Workplace, result: inference.InferenceResult
 ) -> None:

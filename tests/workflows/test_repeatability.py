@@ -150,6 +150,7 @@ def test_a_perturbation_that_fails_is_a_row_with_its_reason(
     assert measuring._finished(kept, "key") is None  # it is done again
 
 
+@pytest.mark.slow
 def test_the_command_writes_keeps_and_goes_on(
     place: Workplace, trained: tuple[Workplace, ModelVersion]
 ) -> None:

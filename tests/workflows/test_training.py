@@ -140,6 +140,7 @@ def test_a_training_cut_off_after_its_registration_ends_well_when_it_is_started_
     assert client.get_run(run_id).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_to_the_same_weights_in_the_same_run(
     trained: tuple[Workplace, ModelVersion],
     workplace: Workplace,

@@ -65,6 +65,7 @@ def test_without_synthesis_its_other_knobs_name_the_same_training(workplace: Wor
     assert plain.key == other.key
 
 
+@pytest.mark.slow
 def test_drawn_heads_are_kept_and_become_patches_of_the_network_s_sequences(
     workplace: Workplace,
 ) -> None:

@@ -39,6 +39,7 @@ def imported(tmp_path: Path, file: Path, *more: str) -> ModelVersion:
     return import_version(validated(ImportSettings, composed("import_version", *given)))
 
 
+@pytest.mark.slow
 def test_a_version_comes_back_the_same_under_the_stated_rule(tmp_path: Path) -> None:
     version = make_version(tmp_path / "version", name="group-a", number=7)
     record = {

@@ -35,6 +35,7 @@ def one_participant(source: Path, cohort: Path) -> Path:
     return cohort
 
 
+@pytest.mark.slow
 def test_a_served_version_answers_with_the_volumes_of_infer(
     workplace: Workplace, tmp_path: Path
 ) -> None:
