@@ -45,7 +45,7 @@ EPOCHS = 6
 SMALLER = (
     "experiment=baseline", "synthesis.heads=3", "segmenter.network.channels=[4,8,8,8]",
     "segmenter.network.head_channels=2", "patch.size_voxels=32", "patch.batch=4",
-    "patch.final_size_voxels=48", "optimiser.weight_average_decay=0.9",
+    "patch.final_size_voxels=48", "patch.final_fraction=0.17", "optimiser.weight_average_decay=0.9",
     f"trainer.epochs={EPOCHS}", "trainer.steps_per_epoch=10", "optimiser.learning_rate=0.01",
     f"trainer.validate_every_epochs={EPOCHS}", "processes=1",
     "name=lesion-segmenter", "output=models/lesion-segmenter",
