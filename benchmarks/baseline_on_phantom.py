@@ -1,7 +1,7 @@
 """A model version on the phantom's 61 participants, each scanned twice: bias by diagnosis, noise.
 
     python benchmarks/baseline_on_phantom.py FOLDER [--model-version NAME/NUMBER] [--seed N]
-        [--tta flips] [--results FILE]
+        [--results FILE]
 
 Every participant of the embedded study has the lesions of the first session in two scans: same
 anatomy and scanner, new noise, bias field and position in the scanner. Both are segmented as a
@@ -43,7 +43,6 @@ def main() -> None:
     parser.add_argument("--model-version", default=SHIPPED)
     parser.add_argument("--tracking", type=Path, help="default: a store of its own in FOLDER")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of the study")
-    parser.add_argument("--tta", choices=("none", "flips"), default="none")
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
     settings = PhantomSettings(seed=given.seed)
@@ -51,7 +50,7 @@ def main() -> None:
     write_rescans(settings, courses, given.folder, scans=SCANS)
     done = segment_cohort(
         given.folder / "study", name="rescans", output=given.folder / "derivatives",
-        model_version=given.model_version, cache=given.folder / "cache", tta=given.tta,
+        model_version=given.model_version, cache=given.folder / "cache",
         tracking=given.tracking or given.folder / "tracking", session_alignment="none",
         prepared={"skull_stripped": True, "sequences_aligned": True},
     )  # fmt: skip
@@ -65,7 +64,7 @@ def main() -> None:
         {c.schedule.participant_id: c.schedule.diagnosis for c in courses}
     )
     names = {name: str(both[name].iloc[0]) for name in ("model_version", "weights_sha256")}
-    report = {"seed": given.seed, "tta": given.tta} | names | compared(both)
+    report = {"seed": given.seed} | names | compared(both)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     if given.results:
         write_json(given.results, report)

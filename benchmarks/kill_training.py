@@ -124,8 +124,8 @@ def wait_to_kill(state: State, kills: int, rng: random.Random) -> float:
 
     On average a training does of its epochs what lets the asked number of kills fit into one.
     """
-    to_loop = 0.45 * state.first_epoch_s  # drawn heads and prepared scans are there after a while
-    share = 0.8 * (state.whole_s - state.first_epoch_s) / kills
+    to_loop = 0.6 * state.first_epoch_s  # drawn heads and prepared scans are there after a while
+    share = 1.6 * (state.whole_s - state.first_epoch_s) / kills
     return rng.uniform(0.2, to_loop) if rng.random() < 0.2 else to_loop + rng.uniform(0, 2) * share
 
 

@@ -107,8 +107,8 @@ def choose_operating_point(
     behind it by at most one standard error of the paired difference, or by `TIE_TOLERANCE` where
     that is larger: the rule of one standard error (Breiman et al. 1984, Classification and
     Regression Trees), whose error is here that of the difference on the same scans. The score of
-    a few dozen scans is flat over a wide range of thresholds in which volumes change by a fifth:
-    the highest alone would leave the volumes of a study to chance. A candidate that is better on
+    a few dozen scans is flat over a wide range of thresholds in which volumes change much: the
+    highest alone would leave the volumes of a study to chance. A candidate that is better on
     some scans and worse on others is among the best sooner than one that is a little worse on all.
 
     The candidate's minimum volume is applied to the prediction alone: every candidate is held
