@@ -18,14 +18,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from lesion_dynamics.phantom.anatomy import load_template
+from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.synthesis.bright_places import bright_places
 from lesion_dynamics.synthesis.fields import Draws, blur
+from lesion_dynamics.synthesis.hindbrain import brainstem_places, cerebellum_places
 from lesion_dynamics.synthesis.limits import GRID
 
 _SURFACE_FOLDS_MM = 24.0  # deeper grey matter is nuclei, not cortex
-_CEREBELLUM_Z_MM, _CEREBELLUM_Y_MM = -16.0, -38.0
 _BLURRED = 0.2
 """Share of heads whose folds stay blurred."""
+_GREY_BRAINSTEM = 0.6
+"""The largest grey part of the brainstem."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,9 @@ class TemplateMaps:
     """(x, y, z) float32 on `GRID`, RAS+ axes, 1 mm.
 
     white, grey, ventricle : fractions. depth_mm : to the surface, positive inside.
-    ventricle_distance_mm. side_mm : |x|, distance to the midplane. cerebellum, limbic, tracts :
-    0 to 1, see :mod:`lesion_dynamics.synthesis.bright_places`.
+    ventricle_distance_mm. side_mm : |x|, distance to the midplane. cerebellum, limbic,
+    tracts, brainstem : 0 to 1, see :mod:`lesion_dynamics.synthesis.bright_places` and
+    :mod:`lesion_dynamics.synthesis.hindbrain`.
     origin_mm : world place of voxel 0.
     """
 
@@ -69,12 +73,11 @@ def template_maps() -> TemplateMaps:
         for a, n in enumerate(shape)
     )
     side = x.abs().expand(shape)
-    cerebellum = torch.sigmoid((_CEREBELLUM_Z_MM - z) / 3) * torch.sigmoid(
-        (_CEREBELLUM_Y_MM - y) / 3
-    )
+    cerebellum = cerebellum_places(y, z).expand(shape)
     limbic, tracts = bright_places(x, y, z)
+    brainstem = brainstem_places(x, y, z)
     stack = torch.stack(
-        [white, grey, ventricle, depth, distance, side, cerebellum.expand(shape), limbic, tracts]
+        [white, grey, ventricle, depth, distance, side, cerebellum, limbic, tracts, brainstem]
     )
     stack = functional.pad(stack, [p for a in (2, 1, 0) for p in (0, GRID[a] - shape[a])])
     for axis in range(3):
@@ -91,7 +94,8 @@ class Head:
     """Tissue of one drawn head on `GRID`.
 
     white, cortex, nuclei, fluid : fractions with sum 1 inside the brain. ventricle : part of
-    fluid. brain : bool. depth_mm, ventricle_distance_mm, side_mm. limbic, tracts : 0 to 1.
+    fluid. brain : bool. depth_mm, ventricle_distance_mm, side_mm. limbic, tracts, brainstem,
+    cerebellum : 0 to 1.
     warp : (x, y, z, 3) place of each voxel on the template's grid, in the units of grid_sample.
     """
 
@@ -106,25 +110,33 @@ class Head:
     side_mm: Tensor
     limbic: Tensor
     tracts: Tensor
+    brainstem: Tensor
+    cerebellum: Tensor
     warp: Tensor
 
 
-def draw_head(draws: Draws) -> Head:
+def draw_head(draws: Draws, settings: HeadSettings) -> Head:
     """Draw a head: position, size, shape, width of ventricles and sulci, folding."""
     maps = template_maps()
     warp = _warp(draws, maps)
     stack = functional.grid_sample(
         maps.stack[None], warp[None], mode="bilinear", padding_mode="border", align_corners=True
     )[0]
-    white, grey, ventricle, depth, distance, side, cerebellum, limbic, tracts = stack
+    white, grey, ventricle, depth, distance, side, cerebellum, limbic, tracts, brainstem = stack
     inside = depth > draws.uniform(-0.5, 2.5)
     cortical = torch.sigmoid((_SURFACE_FOLDS_MM - depth) / 2.0).clamp(min=0.0)
     cortical = torch.maximum(cortical, cerebellum)
+    if settings.brainstem:
+        cortical = cortical * (1 - brainstem)
     folding = _folding(draws, white, cerebellum, cortical)
     tissue = _tissue(draws, folding, (1 - white - grey).clamp(0, 1), cerebellum, cortical)
     fluid_ventricle = torch.sigmoid((ventricle - 0.5) * 10)
     tissue = tissue * (1 - fluid_ventricle)
     nuclei_share = torch.sigmoid((grey - white) * draws.uniform(4.0, 9.0)) * (1 - cortical)
+    if settings.brainstem:  # nuclei and tracts that no scan tells apart
+        nuclei_share = torch.lerp(
+            nuclei_share, torch.tensor(draws.uniform(0.0, _GREY_BRAINSTEM)), brainstem
+        )
     white_share = torch.lerp(1 - nuclei_share, folding.blade, cortical)
     brain = inside.float()
     return Head(
@@ -139,6 +151,8 @@ def draw_head(draws: Draws) -> Head:
         side_mm=side,
         limbic=limbic,
         tracts=tracts,
+        brainstem=brainstem,
+        cerebellum=cerebellum,
         warp=warp,
     )
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_bytes
+from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.synthesis.fields import Draws, blur
 from lesion_dynamics.synthesis.head import draw_head
@@ -52,10 +53,12 @@ class StoredHead:
         return Tissues(self.mosaic, pieces=_PIECES)
 
 
-def draw_stored_head(draws: Draws, shape_files: Sequence[Path]) -> StoredHead:
+def draw_stored_head(
+    draws: Draws, shape_files: Sequence[Path], settings: HeadSettings
+) -> StoredHead:
     """Draw a head with its lesions and pack it."""
-    head = draw_head(draws)
-    lesions = draw_lesions(draws, head, shape_files)
+    head = draw_head(draws, settings)
+    lesions = draw_lesions(draws, head, shape_files, settings)
     label = lesions.label.float()
     beside_the_head = {
         "brain": head.brain.float(),
@@ -106,26 +109,31 @@ def _spread(voxels: Tensor, draws: Draws) -> Tensor:
     return shuffled[kept[draws.permutation(len(kept))][:_CENTRES]]
 
 
-def head_name(number: int, *, seed: int, shape_files: Sequence[Path]) -> str:
+def head_name(
+    number: int, *, seed: int, shape_files: Sequence[Path], settings: HeadSettings
+) -> str:
     """File name of head ``number``: a hash of all that it is made from."""
     made_from = {
         "source": hash_of_source(*SYNTHESIS_SOURCE),
         "seed": seed,
         "number": number,
         "shapes": [hash_of_file(path) for path in shape_files],
+        "head": settings.model_dump(),
     }
     return f"head-{hash_of_content(made_from)[:24]}.npz"
 
 
-def store_head(number: int, *, seed: int, shape_files: Sequence[Path], folder: Path) -> Path:
+def store_head(
+    number: int, *, seed: int, shape_files: Sequence[Path], settings: HeadSettings, folder: Path
+) -> Path:
     """Draw head ``number`` into ``folder``, or find it there; return its file."""
-    path = folder / head_name(number, seed=seed, shape_files=shape_files)
+    path = folder / head_name(number, seed=seed, shape_files=shape_files, settings=settings)
     maps = path.with_suffix(".npy")
     if path.is_file() and maps.is_file():
         return path
     rng = np.random.default_rng([seed, number])
     draws = Draws(int(rng.integers(2**62)))
-    head = draw_stored_head(draws, shape_files)
+    head = draw_stored_head(draws, shape_files, settings)
     # Maps by themselves, so that they can be memory-mapped; the small file last: it says whole.
     write_bytes(maps, _npy(head.maps.numpy()))
     small = io.BytesIO()

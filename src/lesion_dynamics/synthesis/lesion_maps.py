@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.synthesis.fields import Draws, blur
 from lesion_dynamics.synthesis.head import Head, template_maps
 from lesion_dynamics.synthesis.lesion_shapes import load_shapes
@@ -33,7 +34,9 @@ class LesionMaps:
     brightness: Tensor
 
 
-def draw_lesions(draws: Draws, head: Head, shape_files: Sequence[Path]) -> LesionMaps:
+def draw_lesions(
+    draws: Draws, head: Head, shape_files: Sequence[Path], settings: HeadSettings
+) -> LesionMaps:
     """Draw the lesions of a head; now and then there are none."""
     level = torch.full(GRID, _NEVER)
     if not draws.happens(_LESION_FREE):
@@ -47,10 +50,18 @@ def draw_lesions(draws: Draws, head: Head, shape_files: Sequence[Path]) -> Lesio
         if draws.happens(0.75):
             volume, scale = 10 ** draws.uniform(1.7, 3.5), draws.uniform(2.0, 4.0)
             level = torch.maximum(level, _free(draws, head, scale=scale, volume_mm3=volume))
+        if settings.hindbrain_lesions and draws.happens(settings.hindbrain_lesions):
+            volume, scale = 10 ** draws.uniform(1.5, 3.0), draws.uniform(2.5, 6.0)
+            hindbrain = torch.maximum(head.brainstem, head.cerebellum * (head.white > 0.5))
+            level = torch.maximum(
+                level, _free(draws, head, scale=scale, volume_mm3=volume, within=hindbrain)
+            )
     label = (level > 0) & (head.fluid < _MOSTLY_TISSUE) & head.brain
     # Specks of a few voxels are noise of the field, no lesions that a rater would draw.
     label &= blur(label.float(), [_SPECK_MM] * 3) > _SPECK_SHARE
-    brightness = torch.exp(0.35 * draws.field(GRID, scale=9.0)).clamp(0.55, 1.9)
+    even = settings.even_lesions > 0 and draws.happens(settings.even_lesions)
+    scale = draws.uniform(18.0, 36.0) if even else 9.0
+    brightness = torch.exp(0.35 * draws.field(GRID, scale=scale)).clamp(0.55, 1.9)
     return LesionMaps(label=label, brightness=brightness)
 
 
@@ -88,12 +99,16 @@ def _rim(draws: Draws, head: Head) -> Tensor:
     return torch.where((width > 2.0) & (head.depth_mm > 12), level, _NEVER)
 
 
-def _free(draws: Draws, head: Head, *, scale: float, volume_mm3: float) -> Tensor:
+def _free(
+    draws: Draws, head: Head, *, scale: float, volume_mm3: float, within: Tensor | None = None
+) -> Tensor:
     near = draws.uniform(0.0, 1.2) * torch.exp(-head.ventricle_distance_mm / 7.0)
     under_cortex = draws.uniform(0.0, 0.5) * (blur(head.cortex, [2.0] * 3) > 0.1).float()
     allowed = (
         head.white + draws.uniform(0.0, 0.6) * head.nuclei + draws.uniform(0.0, 0.5) * head.cortex
     )
+    if within is not None:
+        allowed = allowed * within
     field = draws.field(GRID, scale=scale) + 0.4 * draws.field(GRID, scale=max(1.5, scale / 2))
     value = field + near + under_cortex - 4.0 * (1 - allowed.clamp(0, 1))
     inside = value[head.brain]

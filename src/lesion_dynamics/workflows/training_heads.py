@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.segmenter.training_scans import TrainingScan
+from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.workflows.processes import in_processes
 from lesion_dynamics.workflows.training_plan import TrainingPlan
@@ -31,7 +32,13 @@ def draw_heads(plan: TrainingPlan, settings: TrainSettings) -> tuple[Path, ...]:
     synthesis = settings.synthesis
     if synthesis.share == 0:
         return ()
-    draw = partial(_drawn, seed=settings.seed, shapes=plan.shapes, folder=settings.runs / _FOLDER)
+    draw = partial(
+        _drawn,
+        seed=settings.seed,
+        shapes=plan.shapes,
+        settings=synthesis.head,
+        folder=settings.runs / _FOLDER,
+    )
     found: dict[int, Path] = {}
     for done in in_processes(
         draw, range(synthesis.heads), processes=settings.processes, description="drawing heads"
@@ -46,14 +53,16 @@ def draw_heads(plan: TrainingPlan, settings: TrainSettings) -> tuple[Path, ...]:
     return tuple(found[number] for number in range(synthesis.heads))
 
 
-def _drawn(number: int, *, seed: int, shapes: tuple[Path, ...], folder: Path) -> Path:
+def _drawn(
+    number: int, *, seed: int, shapes: tuple[Path, ...], settings: HeadSettings, folder: Path
+) -> Path:
     import torch
 
     from lesion_dynamics.synthesis.head_store import store_head
 
     # One head a process, one core a head; sums are then in one order as well.
     torch.set_num_threads(1)
-    return store_head(number, seed=seed, shape_files=shapes, folder=folder)
+    return store_head(number, seed=seed, shape_files=shapes, settings=settings, folder=folder)
 
 
 def synthetic_source(
