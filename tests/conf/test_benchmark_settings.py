@@ -16,6 +16,7 @@ import kill_inference
 import kill_training
 
 from lesion_dynamics.settings.strict import validated
+from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.settings.training import TrainSettings
 
 
@@ -46,3 +47,20 @@ def test_the_small_recipe_leaves_no_part_of_the_baselines_out() -> None:
     assert small.trainer.workers == large.trainer.workers == 2
     larger = small.patch.final_size_voxels / small.patch.size_voxels
     assert larger == large.patch.final_size_voxels / large.patch.size_voxels == 1.5
+
+
+def test_the_second_part_of_the_baseline_goes_on_from_the_first_with_other_heads() -> None:
+    first = validated(TrainSettings, composed("train", "experiment=baseline"))
+    second = validated(TrainSettings, composed("train", "experiment=baseline_second"))
+    assert second.initial_model_version == f"{first.name}/1"
+    assert second.output != first.output
+    assert second.segmenter == first.segmenter
+    assert second.seed != first.seed
+    usual = validated(TrainSettings, composed("train")).synthesis.head
+    assert second.synthesis.head == usual
+    assert first.synthesis.head == HeadSettings()
+    # The learning rate falls over the last 2,000 steps of either; larger patches come at the end.
+    for part in (first, second):
+        steps = part.trainer.epochs * part.trainer.steps_per_epoch
+        assert part.optimiser.decay_fraction * steps == pytest.approx(2000, abs=1)
+    assert second.patch.final_fraction * second.trainer.epochs == pytest.approx(4, abs=0.01)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.synthesis.conftest import FORMER
 
 from lesion_dynamics.synthesis import head as drawing
 from lesion_dynamics.synthesis.fields import Draws
@@ -36,7 +37,7 @@ def test_the_cortex_is_a_ribbon_between_white_matter_and_fluid(head: Head) -> No
 def test_lesions_lie_in_tissue_and_differ_between_draws(head: Head) -> None:
     volumes = []
     for seed in range(3):
-        lesions = draw_lesions(Draws(seed), head, ())
+        lesions = draw_lesions(Draws(seed), head, (), FORMER)
         assert lesions.label.shape == GRID
         assert not bool((lesions.label & ~head.brain).any())
         assert not bool((lesions.label & (head.fluid >= 0.5)).any())
@@ -52,7 +53,7 @@ def test_some_heads_keep_the_blurred_folds_of_the_maps(monkeypatch: pytest.Monke
     mixed = {}
     for share in (0.0, 1.0):
         monkeypatch.setattr(drawing, "_BLURRED", share)
-        found = draw_head(Draws(5))
+        found = draw_head(Draws(5), FORMER)
         mixed[share] = float(((found.white > 0.25) & (found.white < 0.75)).sum()) / 1e6
         assert 0.3 < float(found.white.sum()) / 1e6 < 0.9
         assert 0.3 < float(found.cortex.sum()) / 1e6 < 0.9

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conftest import composed
-from tests.synthesis.conftest import SEED
+from tests.synthesis.conftest import FORMER, SEED, TODAY
 
 from lesion_dynamics.errors import CohortError, ConfigurationError
 from lesion_dynamics.settings.preprocessing import IntensitySettings
@@ -89,10 +89,17 @@ def test_a_mixture_keeps_its_share() -> None:
 
 def test_a_stored_head_is_found_again_and_named_by_what_made_it(head_file: Path) -> None:
     stamp = head_file.stat().st_mtime_ns
-    assert store_head(0, seed=SEED, shape_files=(), folder=head_file.parent) == head_file
+    again = store_head(0, seed=SEED, shape_files=(), settings=FORMER, folder=head_file.parent)
+    assert again == head_file
     assert head_file.stat().st_mtime_ns == stamp
-    assert head_name(0, seed=SEED + 1, shape_files=()) != head_file.name
-    assert head_name(1, seed=SEED, shape_files=()) != head_file.name
+    names = {
+        head_name(0, seed=SEED, shape_files=(), settings=FORMER),
+        head_name(0, seed=SEED + 1, shape_files=(), settings=FORMER),
+        head_name(1, seed=SEED, shape_files=(), settings=FORMER),
+        head_name(0, seed=SEED, shape_files=(), settings=TODAY),
+    }
+    assert len(names) == 4
+    assert head_file.name in names
 
 
 def test_places_to_cut_lie_where_they_say(head_file: Path) -> None:

@@ -52,9 +52,9 @@ def draw_lesions(
             level = torch.maximum(level, _free(draws, head, scale=scale, volume_mm3=volume))
         if settings.hindbrain_lesions and draws.happens(settings.hindbrain_lesions):
             volume, scale = 10 ** draws.uniform(1.5, 3.0), draws.uniform(2.5, 6.0)
-            hindbrain = torch.maximum(head.brainstem, head.cerebellum * (head.white > 0.5))
+            places = head.brainstem if draws.happens(0.5) else head.cerebellum * head.white
             level = torch.maximum(
-                level, _free(draws, head, scale=scale, volume_mm3=volume, within=hindbrain)
+                level, _free(draws, head, scale=scale, volume_mm3=volume, within=places)
             )
     label = (level > 0) & (head.fluid < _MOSTLY_TISSUE) & head.brain
     # Specks of a few voxels are noise of the field, no lesions that a rater would draw.
@@ -108,7 +108,7 @@ def _free(
         head.white + draws.uniform(0.0, 0.6) * head.nuclei + draws.uniform(0.0, 0.5) * head.cortex
     )
     if within is not None:
-        allowed = allowed * within
+        allowed = within * (1 - head.fluid)
     field = draws.field(GRID, scale=scale) + 0.4 * draws.field(GRID, scale=max(1.5, scale / 2))
     value = field + near + under_cortex - 4.0 * (1 - allowed.clamp(0, 1))
     inside = value[head.brain]
