@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from baseline_on_phantom import compared
+from baseline_on_phantom import compared, intervals_apart
 
 
 def test_bias_and_variation_of_a_table_done_by_hand() -> None:
@@ -44,3 +46,21 @@ def test_bias_and_variation_of_a_table_done_by_hand() -> None:
     )
     within = (400**2 / 2 + 0 + 200**2 / 2 + 20**2 / 2) / 4
     assert rescans["within_participant_sd_mm3"] == pytest.approx(within**0.5)
+
+
+def test_the_interval_of_the_difference_is_that_of_two_means() -> None:
+    """With equal true volumes the bias in sum is a mean: its interval has a closed form."""
+    volumes = {}
+    for name, middle, spread, count in (("MS", 0.8, 0.3, 60), ("NMOSD", 0.9, 0.2, 40)):
+        ratios = norm.ppf((np.arange(count) + 0.5) / count, loc=middle, scale=spread)
+        volumes[name] = pd.DataFrame(
+            {"lesion_volume_mm3": 500 * ratios, "lesion_volume_mm3_true": 500.0}
+        )
+    # Without lesions there is no share, and they change nothing.
+    volumes["NMOSD"].loc[len(volumes["NMOSD"])] = [30.0, 0.0]
+    low, high = intervals_apart(volumes["MS"], volumes["NMOSD"])[
+        "bias_in_sum_percent_of_MS_less_NMOSD_interval"
+    ]
+    half = 196 * (0.3**2 / 60 + 0.2**2 / 40) ** 0.5
+    assert low == pytest.approx(-10 - half, abs=0.5)
+    assert high == pytest.approx(-10 + half, abs=0.5)

@@ -23,7 +23,9 @@ def head() -> Head:
 
 @pytest.fixture(scope="session")
 def head_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store_head(0, seed=SEED, shape_files=(), settings=FORMER, folder=tmp_path_factory.mktemp("heads"))
+    return store_head(
+        0, seed=SEED, shape_files=(), settings=FORMER, folder=tmp_path_factory.mktemp("heads")
+    )
 
 
 @pytest.fixture(scope="session")

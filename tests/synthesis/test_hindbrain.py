@@ -102,6 +102,4 @@ def test_even_lesions_are_bright_or_faint_as_wholes(today: Head) -> None:
 
 def test_without_these_settings_nothing_is_drawn_for_them() -> None:
     """So that former recipes draw what they drew."""
-    assert HeadSettings() == HeadSettings(
-        brainstem=False, hindbrain_lesions=0.0, even_lesions=0.0
-    )
+    assert HeadSettings() == HeadSettings(brainstem=False, hindbrain_lesions=0.0, even_lesions=0.0)
