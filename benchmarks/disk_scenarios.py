@@ -18,7 +18,10 @@ TRAINING = [
     "optimiser.weight_average_decay=0.9", "processes=1", "validation_fraction=0.4",
     "tracking.wait_at_end_seconds=5",
 ]  # fmt: skip
-DRAWN = [*SETTINGS, "trainer.epochs=2", "trainer.validate_every_epochs=2", "synthesis.heads=1"]
+DRAWN = [
+    *SETTINGS, "trainer.epochs=2", "trainer.validate_every_epochs=1",
+    "trainer.early_stopping_patience=1", "synthesis.heads=1",
+]  # fmt: skip
 """Half of the patches from a drawn head: 1 mm voxels, and so the larger disk."""
 
 

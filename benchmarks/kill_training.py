@@ -47,7 +47,7 @@ SETTINGS = (
     "segmenter.window.size_voxels=[96,112,96]", "segmenter.precision=float32",
     "patch.size_voxels=16", f"trainer.epochs={EPOCHS}", "trainer.steps_per_epoch=4",
     "trainer.validate_every_epochs=8", "trainer.accumulate_batches=2",
-    "trainer.early_stopping_patience=6", "trainer.accelerator=cpu", "trainer.workers=1",
+    "trainer.early_stopping_patience=5", "trainer.accelerator=cpu", "trainer.workers=1",
     "trainer.threads=1", "optimiser.schedule=polynomial",
     "optimiser.weight_average_decay=0.95", "synthesis.share=0.5", "synthesis.heads=2",
     "processes=1", "validation_fraction=0.4",

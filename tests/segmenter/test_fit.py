@@ -21,7 +21,7 @@ EVERYTHING = (
     "optimiser.weight_average_decay=0.5",
     "optimiser.schedule=polynomial",
     "trainer.accumulate_batches=2",
-    "trainer.early_stopping_patience=3",
+    "trainer.early_stopping_patience=2",
     "trainer.epochs=3",
 )
 LIGHT_UNET_IN_BF16 = (
@@ -107,7 +107,7 @@ def test_knobs_of_the_machine_change_nothing(
     usual: dict[tuple[str, ...], Weights], scans: list[TrainingScan], tmp_path: Path
 ) -> None:
     plain = weights(usual, scans, tmp_path / "plain")
-    for knob in ("trainer.workers=1", "trainer.early_stopping_patience=5"):
+    for knob in ("trainer.workers=1", "trainer.early_stopping_patience=1"):
         assert same(weights(usual, scans, tmp_path / knob, knob), plain)
     for knob in ("trainer.activation_checkpointing=true", "trainer.channels_last=true"):
         again = weights(usual, scans, tmp_path / knob, knob)

@@ -118,6 +118,16 @@ def test_no_network_normalises_a_single_output_channel(name: str) -> None:
         (["patch.batch=3", "trainer.devices=2"], "cannot be shared out among 2"),
         (["fold=3", "folds=2"], "fold=3 is above folds=2"),
         (["folds=2", "synthesis.share=1"], "folds=2 changes nothing with synthesis.share=1"),
+        (["synthesis.share=1", "split_from=m/1"], "split_from changes nothing"),
+        (["trainer.early_stopping_patience=1"], "never ends a training of 1 validation"),
+        (
+            [
+                "trainer.epochs=6",
+                "trainer.validate_every_epochs=4",  # every 3: the last one validates
+                "trainer.early_stopping_patience=2",
+            ],
+            "never ends a training of 2 validation",
+        ),
         (["folds=2", "split_from=m/1"], "folds=2 deals the participants anew"),
         (["patch.lesion_fraction=0.7", "patch.lookalike_fraction=0.4"], "at most 1 together"),
     ],

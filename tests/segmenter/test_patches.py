@@ -9,7 +9,7 @@ import torch
 from tests.segmenter.training_scan_files import NO_AUGMENTATION, PATCH, write_scan
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
-from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
+from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, MISSING_SEQUENCE_Z
 from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset, cut
 from lesion_dynamics.segmenter.training_scans import (
     TrainingScan,
@@ -37,20 +37,20 @@ def dataset(
 
 def test_a_patch_inside_holds_the_voxels_around_its_centre() -> None:
     array = np.arange(2 * 20**3, dtype=np.float32).reshape(2, 20, 20, 20)
-    patch = cut(array, np.array([10, 9, 8]), 8, outside=-1)
+    patch = cut(array, np.array([10, 9, 8]), 8, outside=np.full(2, -1))
     np.testing.assert_array_equal(patch, array[:, 6:14, 5:13, 4:12])
 
 
 def test_a_patch_that_sticks_out_is_padded_on_the_right_side() -> None:
     array = np.ones((1, 10, 10, 10), dtype=np.float32)
-    patch = cut(array, np.array([1, 5, 9]), 8, outside=-4)
+    patch = cut(array, np.array([1, 5, 9]), 8, outside=np.full(1, -4))
     assert (patch[0, :3] == -4).all()
     assert (patch[0, 3:, :, 5:] == -4).all()
     assert (patch[0, 3:, :, :5] == 1).all()
 
 
 def test_a_patch_beyond_the_scan_is_background() -> None:
-    assert (cut(np.ones((1, 4, 4, 4)), np.array([40, 0, 0]), 4, outside=-4) == -4).all()
+    assert (cut(np.ones((1, 4, 4, 4)), np.array([40, 0, 0]), 4, outside=np.full(1, -4)) == -4).all()
 
 
 def test_lesion_patches_hold_lesion_where_the_scan_has_any(scans: list[TrainingScan]) -> None:
@@ -163,3 +163,19 @@ def test_unchanged_patches_are_cut_from_the_stored_arrays(scans: list[TrainingSc
     inside = patch[0] != BACKGROUND_Z
     # T1w is minus half of FLAIR everywhere in these scans (float16 steps).
     torch.testing.assert_close(patch[1][inside], -patch[0][inside] / 2, atol=5e-3, rtol=0)
+
+
+def test_a_sequence_that_the_scan_lacks_is_missing_beyond_its_grid_as_well(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path, 0, lesion=False, speck=True)
+    channels = np.load(scan.folder / "channels.npy")
+    channels[1] = MISSING_SEQUENCE_Z
+    np.save(scan.folder / "channels.npy", channels)
+    changed = NO_AUGMENTATION.model_copy(
+        update={"bias_field": 1.0, "bias_field_coefficient": 0.5, "noise": 1.0, "noise_std": 0.5}
+    )
+    # The speck lies in a corner: its patches stick out of the scan.
+    patches = dataset([scan], augmentation=changed)
+    for number in range(5):
+        flair, t1w = patches[number]["channels"]
+        assert (flair == BACKGROUND_Z).any()
+        assert (t1w == MISSING_SEQUENCE_Z).all()

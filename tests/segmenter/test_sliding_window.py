@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lesion_dynamics.segmenter.engines.torch_engine import TorchEngine
+from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, MISSING_SEQUENCE_Z
 from lesion_dynamics.segmenter.networks import LesionNetwork
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
 from lesion_dynamics.settings.segmenter import WindowSettings
@@ -64,3 +65,18 @@ def test_window_and_overlap_are_alive(network: LesionNetwork, channels: np.ndarr
     usual = probability(network, channels, 16)
     assert np.abs(usual - probability(network, channels, 24)).max() > 1e-6
     assert np.abs(usual - probability(network, channels, 16, overlap=0.0)).max() > 1e-6
+
+
+def test_beyond_the_box_lies_background_and_a_missing_sequence_stays_missing(
+    network: LesionNetwork, channels: np.ndarray
+) -> None:
+    """29 voxels become 32: the last ones see what was added."""
+    channels[:, 0, 0, 0] = BACKGROUND_Z
+    channels[1] = MISSING_SEQUENCE_Z
+    around = np.full((2, 32, 40, 32), BACKGROUND_Z, dtype=np.float32)
+    around[1] = MISSING_SEQUENCE_Z
+    around[:, :29, :35, :31] = channels
+    with torch.no_grad():
+        expected = torch.sigmoid(network(torch.from_numpy(around)[None]))[0, 0].numpy()
+    found = probability(network, channels, 64)
+    np.testing.assert_allclose(found, expected[:29, :35, :31], atol=1e-6)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from tests.synthesis.conftest import FORMER, TODAY
 
-from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.synthesis.fields import Draws
 from lesion_dynamics.synthesis.head import Head, draw_head, template_maps
 from lesion_dynamics.synthesis.hindbrain import brainstem_places, cerebellum_places
@@ -100,6 +99,11 @@ def test_even_lesions_are_bright_or_faint_as_wholes(today: Head) -> None:
     assert ratios[1.0] < 0.9
 
 
-def test_without_these_settings_nothing_is_drawn_for_them() -> None:
-    """So that former recipes draw what they drew."""
-    assert HeadSettings() == HeadSettings(brainstem=False, hindbrain_lesions=0.0, even_lesions=0.0)
+def test_without_these_settings_a_head_is_what_it_was_before_there_were_any(head: Head) -> None:
+    """Figures of the code before them: former recipes draw what they drew."""
+    before = {"white": 543_225, "cortex": 527_948, "nuclei": 104_910, "fluid": 271_367}
+    for name, volume in before.items():
+        assert float(getattr(head, name).sum()) == pytest.approx(volume, rel=1e-4)
+    lesions = drawn(head, 1)
+    assert int(lesions.label.sum()) == pytest.approx(6681, rel=5e-3)
+    assert float(lesions.brightness.mean()) == pytest.approx(1.03046, abs=1e-4)

@@ -154,3 +154,14 @@ def test_real_shapes_keep_their_volume_and_leave_out_whom_they_should() -> None:
     one = next(path for path in files if path.parent.name == "patient02")
     # 1,381 mm3 in upstream's mask, all of it inside the template's grid.
     assert int(load_shapes((one,), ORIGIN_MM).sum()) == 1381
+
+
+def test_a_patient_that_is_to_be_left_out_but_is_not_there_is_named(tmp_path: Path) -> None:
+    for patient in ("patient07", "patient26"):
+        folder = tmp_path / "cross_sectional/MNI" / patient
+        folder.mkdir(parents=True)
+        (folder / f"GOLD_STANDARD_{patient}.nii.gz").touch()
+    kept = shape_files(SynthesisSettings(shapes=tmp_path, left_out=("patient26",)))
+    assert [path.parent.name for path in kept] == ["patient07"]
+    with pytest.raises(CohortError, match=r"patient_26.*patient07, patient26"):
+        shape_files(SynthesisSettings(shapes=tmp_path, left_out=("patient_26",)))

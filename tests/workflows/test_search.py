@@ -119,6 +119,18 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert second.seen[0]["parent_run"] == first.seen[0]["parent_run"]
 
 
+@pytest.mark.parametrize(
+    "other", [{"objective": "mean_dice"}, {"overrides": ["segmenter=unet"]}], ids=str
+)
+def test_a_search_of_something_else_begins_afresh(other: dict[str, Any], tmp_path: Path) -> None:
+    first, second = Trainings(tmp_path), Trainings(tmp_path)
+    await_number(tmp_path, name="m", run="0" * 32)
+    run(settings(tmp_path, trials=2), first)
+    run(settings(tmp_path, trials=2, **other), second)
+    assert (len(first.seen), len(second.seen)) == (2, 2)
+    assert second.seen[0]["parent_run"] != first.seen[0]["parent_run"]
+
+
 def test_the_objective_is_the_named_metric_and_undefined_is_nothing() -> None:
     assert objective_of(version(0.6, 0.2), "score") == pytest.approx(0.4)
     assert objective_of(version(0.6, 0.2), "mean_dice") == 0.6

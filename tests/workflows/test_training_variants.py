@@ -28,7 +28,7 @@ from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.workflows.training import run
 from lesion_dynamics.workflows.training_data import data_record, data_tags, dataset_of
 from lesion_dynamics.workflows.training_plan import _require_lesions_to_validate, plan_training
-from lesion_dynamics.workflows.training_steps import _training_record
+from lesion_dynamics.workflows.training_steps import _training_record, chain_from
 from lesion_dynamics.workflows.training_version import registered_run
 
 FINE = ("initial_model_version=lesion-segmenter/1", "name=fine", "trainer.epochs=1")
@@ -58,6 +58,40 @@ def test_fine_tuning_starts_from_the_named_weights_and_keeps_its_lineage(
     assert tags["initial_model_version"] == "lesion-segmenter/1"
     keys = {plan_training(place.training(*FINE[1:])).key, plan_training(place.training(*FINE)).key}
     assert len(keys) == 2
+
+
+def test_weights_that_know_a_validation_participant_are_refused(
+    trained: tuple[Workplace, ModelVersion], tmp_path: Path
+) -> None:
+    """Whether they were trained on somebody, or what they came from was."""
+    place, version = trained
+    sides = version.manifest.training["participants"]
+    other = next(
+        seed
+        for seed in range(1, 50)
+        if set(plan_training(place.training(f"split_seed={seed}")).split.validation)
+        & set(sides["training"])
+    )
+    with pytest.raises(ModelVersionError, match=r"have learned from \d of the .*split_from="):
+        plan_training(place.training(*FINE, f"split_seed={other}"))
+    kept = plan_training(
+        place.training(*FINE, f"split_seed={other}", "split_from=lesion-segmenter/1")
+    )
+    assert set(kept.split.validation) == set(sides["validation"])
+    # Fine-tuned on nobody, it still knows whom its weights began with.
+    manifest = version.manifest.model_dump(mode="json")
+    manifest["training"] |= {
+        "participants": {"training": [], "validation": []},
+        "initial_model_version": chain_from(version),
+    }
+    folder = tmp_path / "descendant"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / version.weights.name).write_bytes(version.weights.read_bytes())
+    with pytest.raises(ModelVersionError, match="have learned from"):
+        plan_training(
+            place.training(f"initial_model_version={folder}", "name=fine", f"split_seed={other}")
+        )
 
 
 def test_weights_of_another_network_are_refused_before_torch(

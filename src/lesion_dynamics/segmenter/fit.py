@@ -164,11 +164,6 @@ def load_weights(module: LesionModule, checkpoint: Path) -> None:
         module.average.exchange(module.network)
 
 
-def validation_interval(epochs: int, at_most: int) -> int:
-    """Largest divisor of ``epochs`` up to ``at_most``: so the last epoch is always validated."""
-    return max(step for step in range(1, min(epochs, at_most) + 1) if epochs % step == 0)
-
-
 def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListener) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     loop = settings.trainer
@@ -204,7 +199,7 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
         max_epochs=loop.epochs,
         limit_train_batches=loop.steps_per_epoch * loop.accumulate_batches,
         accumulate_grad_batches=loop.accumulate_batches,
-        check_val_every_n_epoch=validation_interval(loop.epochs, loop.validate_every_epochs),
+        check_val_every_n_epoch=loop.validation_interval,
         num_sanity_val_steps=0,
         gradient_clip_val=settings.optimiser.gradient_clip_norm,
         callbacks=callbacks,

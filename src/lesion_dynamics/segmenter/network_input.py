@@ -106,6 +106,16 @@ def network_grid(
     return (int(size[0]), int(size[1]), int(size[2])), affine
 
 
+def outside_z(channels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """What lies beyond the grid, (sequences,): the background of a sequence that is there, and
+    the same nothing as everywhere of one that the scan lacks.
+
+    channels : (sequences, x, y, z) of a `NetworkInput`, whose first voxel lies in the margin.
+    """
+    missing = channels[:, 0, 0, 0] == MISSING_SEQUENCE_Z
+    return np.where(missing, MISSING_SEQUENCE_Z, BACKGROUND_Z).astype(channels.dtype)
+
+
 def on_network_grid(mask: Image, prepared: PreparedScan, given: NetworkInput) -> NDArray[np.uint8]:
     """A mask of the native FLAIR grid on the network's grid, (x, y, z) of 0 and 1."""
     share = resample_through(

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
-from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
+from lesion_dynamics.segmenter.network_input import outside_z
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.settings.training import PatchSettings
 
@@ -84,8 +84,9 @@ class LabelledScans:
         scan = self._scans[self.scan_index(number)]
         size = self._size_of(number)
         centre = self._centre(scan, rng, size)
-        channels = cut(scan.array("channels"), centre, size, BACKGROUND_Z)
-        reference = cut(scan.array("reference")[None], centre, size, 0)
+        whole = scan.array("channels")
+        channels = cut(whole, centre, size, outside_z(whole))
+        reference = cut(scan.array("reference")[None], centre, size, np.zeros(1))
         return channels, reference
 
     def scan_index(self, number: int) -> int:
@@ -127,10 +128,14 @@ class LabelledScans:
 
 
 def cut(
-    array: NDArray[np.generic], centre: NDArray[np.int64], size: int, outside: float
+    array: NDArray[np.generic], centre: NDArray[np.int64], size: int, outside: NDArray[np.generic]
 ) -> NDArray[np.generic]:
-    """The cube of edge ``size`` around ``centre`` from (channels, x, y, z), padded."""
-    patch = np.full((array.shape[0], size, size, size), outside, dtype=array.dtype)
+    """The cube of edge ``size`` around ``centre`` from (channels, x, y, z), padded.
+
+    outside : (channels,) what lies beyond the grid.
+    """
+    patch = np.empty((array.shape[0], size, size, size), dtype=array.dtype)
+    patch[:] = outside[:, None, None, None]
     source, target = [slice(None)], [slice(None)]
     for axis in range(3):
         start = int(centre[axis]) - size // 2

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesion_dynamics.segmenter.engines.engine import Engine
-from lesion_dynamics.segmenter.network_input import BACKGROUND_Z
+from lesion_dynamics.segmenter.network_input import outside_z
 from lesion_dynamics.segmenter.tiling import tiling_of
 from lesion_dynamics.settings.segmenter import WindowSettings
 
@@ -27,7 +27,8 @@ def lesion_probability(
     shape = (channels.shape[1], channels.shape[2], channels.shape[3])
     tiling = tiling_of(shape, window=window, divisor=engine.divisor, inside=inside)
     if tiling.shape != shape:
-        padded = np.full((len(channels), *tiling.shape), BACKGROUND_Z, dtype=np.float32)
+        padded = np.empty((len(channels), *tiling.shape), dtype=np.float32)
+        padded[:] = outside_z(channels)[:, None, None, None]
         padded[:, : shape[0], : shape[1], : shape[2]] = channels
         channels = padded
     probability = engine.probability(channels, tiling)

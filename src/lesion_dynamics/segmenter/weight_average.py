@@ -13,7 +13,8 @@ class WeightAverage:
     """average <- d * average + (1 - d) * weights after every step.
 
     d is the smaller of `decay` and (1 + n) / (10 + n) at step n, so that the fresh weights of the
-    start are soon forgotten. Buffers (running statistics) are taken as they are.
+    start are soon forgotten. Running statistics are averaged with them,
+    counters are taken as they are.
     """
 
     def __init__(self, network: nn.Module, *, decay: float) -> None:

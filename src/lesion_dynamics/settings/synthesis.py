@@ -14,7 +14,7 @@ class HeadSettings(Strict):
 
     brainstem : whether the brainstem is even tissue of its own; otherwise its surface is folded
         cortex as elsewhere.
-    hindbrain_lesions : share of heads with lesions of their own in brainstem and cerebellum,
+    hindbrain_lesions : share of heads with lesions that have some in brainstem or cerebellum,
         beside those that fall there by chance.
     even_lesions : share of heads in which whole lesions are bright or faint; in the others
         brightness changes within them, too.
@@ -30,7 +30,7 @@ class SynthesisSettings(Strict):
 
     share : of all training patches; 0 turns the synthesis off, 1 trains without any labelled
         scan (those of the cohort then all validate).
-    heads : drawn once, before the training, 60 MB each on disk; every patch of a head gets
+    heads : drawn once, before the training, 74 MB each on disk; every patch of a head gets
         contrasts, artefacts and noise of its own.
     shapes : folder with consensus masks of real patients in MNI space, in the layout of the open
         MS data; their lesions are bent and moved into drawn heads. None: lesions are all drawn.

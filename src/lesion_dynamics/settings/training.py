@@ -172,6 +172,22 @@ class TrainerSettings(Strict):
     wait_for_disk_seconds: float = Field(default=600.0, ge=0)
 
     @property
+    def validation_interval(self) -> int:
+        """Epochs from one validation to the next: a divisor, so the last one always validates."""
+        most = min(self.epochs, self.validate_every_epochs)
+        return max(step for step in range(1, most + 1) if self.epochs % step == 0)
+
+    @model_validator(mode="after")
+    def _patience_can_end(self) -> TrainerSettings:
+        validations = self.epochs // self.validation_interval
+        if self.early_stopping_patience >= validations:
+            raise ValueError(
+                f"early_stopping_patience={self.early_stopping_patience} never ends a training of "
+                f"{validations} validation(s): set a smaller validate_every_epochs or patience"
+            )
+        return self
+
+    @property
     def processes(self) -> int:
         """Processes that train together."""
         return self.devices * self.num_nodes
@@ -254,6 +270,10 @@ class TrainSettings(Strict):
             raise ValueError(
                 f"folds={self.folds} changes nothing with synthesis.share=1: every labelled scan "
                 "validates"
+            )
+        if self.split_from is not None and self.synthesis.share == 1:
+            raise ValueError(
+                "split_from changes nothing with synthesis.share=1: every labelled scan validates"
             )
         if self.folds > 1 and self.split_from is not None:
             raise ValueError(

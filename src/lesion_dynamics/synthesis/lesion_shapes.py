@@ -26,15 +26,20 @@ def shape_files(settings: SynthesisSettings) -> tuple[Path, ...]:
 
     Raises
     ------
-    CohortError : `shapes` names a folder without such masks.
+    CohortError : `shapes` names a folder without such masks; `left_out` one that is not there.
     """
     if settings.shapes is None:
         return ()
-    found = tuple(
-        path
-        for path in sorted(settings.shapes.glob(_MASKS))
-        if path.parent.name not in settings.left_out
-    )
+    masks = sorted(settings.shapes.glob(_MASKS))
+    folders = sorted({path.parent.name for path in masks})
+    unknown = sorted(set(settings.left_out) - set(folders))
+    if masks and unknown:  # left out by nobody, it would be learned from
+        raise CohortError(
+            f"synthesis.left_out names what is not there: {', '.join(unknown)}",
+            where=settings.shapes,
+            remedy=f"Name folders of it: {', '.join(folders)}.",
+        )
+    found = tuple(path for path in masks if path.parent.name not in settings.left_out)
     if not found:
         raise CohortError(
             f"no lesion mask ({_MASKS}) to take shapes from",

@@ -44,7 +44,9 @@ def run(settings: SearchSettings, train: Train) -> Mapping[str, Any]:
     engine = _engine()
     from lesion_dynamics.records.sweep_run import record_best, start_or_go_on_with_sweep
 
-    key = hash_of_content([settings.name, settings.model_dump(mode="json", include={"space"})])
+    # What is searched for, and of what: a search of something else begins afresh.
+    sought = settings.model_dump(mode="json", include={"space", "objective", "overrides"})
+    key = hash_of_content([settings.name, sought])
     sweep = start_or_go_on_with_sweep(settings.tracking, key=key, name=f"search {settings.name}")
     try:
         found = _search(settings, train, engine, sweep, key=key)

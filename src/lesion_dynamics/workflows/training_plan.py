@@ -106,6 +106,7 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
     strata = _strata(cohort, scans)
     split = _split(strata, settings)
     _require_lesions_to_validate(split, strata, settings)
+    _require_unseen(split, initial, settings)
     key = _training_key(scans, split, cohort, settings, initial, shapes)
     run_folder = settings.runs / f"{settings.name}-{key[:12]}"
     return TrainingPlan(cohort, scans, split, key, run_folder, initial, shapes)
@@ -156,6 +157,43 @@ def _require_lesions_to_validate(
                 if several
                 else "Add participants with lesions: two of one diagnosis, for one on each side.",
             )
+
+
+def _require_unseen(split: Split, initial: ModelVersion | None, settings: TrainSettings) -> None:
+    """The weights to start from know nobody who validates: figures and operating point would
+    flatter.
+
+    Raises
+    ------
+    ModelVersionError : they do.
+    """
+    if initial is None:
+        return
+    seen = set(split.validation) & _learned_from(initial, cohort=settings.cohort.name)
+    if seen:
+        raise ModelVersionError(
+            f"its weights have learned from {len(seen)} of the {len(split.validation)} "
+            "participants that would validate",
+            where=f"initial_model_version={settings.initial_model_version}",
+            remedy="Take the fold and the split_seed that it was trained with."
+            if settings.folds > 1
+            else f"Set split_from={settings.initial_model_version}: everybody keeps the side they "
+            "had there.",
+        )
+
+
+def _learned_from(version: ModelVersion, *, cohort: str) -> set[str]:
+    """Participants of a cohort that a version, or one that it came from, was trained on."""
+    training = version.manifest.training
+    seen: set[str] = set()
+    if training.get("cohort") == cohort:
+        seen |= set((training.get("participants") or {}).get("training", ()))
+    before = training.get("initial_model_version")
+    while before:
+        if before.get("cohort") == cohort:
+            seen |= set(before.get("training_participants", ()))
+        before = before.get("initial_model_version")
+    return seen
 
 
 def _split_of(reference: str, settings: TrainSettings) -> Split:

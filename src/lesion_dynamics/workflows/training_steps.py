@@ -263,6 +263,9 @@ def chain_from(initial: ModelVersion) -> dict[str, Any]:
         "label": initial.label,
         "weights_sha256": initial.manifest.weights_sha256,
         "training_key": training.get("key"),
+        # Whoever it learned from must not validate what comes of it.
+        "cohort": training.get("cohort"),
+        "training_participants": list((training.get("participants") or {}).get("training", ())),
         "initial_model_version": training.get("initial_model_version"),
     }
 
