@@ -42,6 +42,14 @@ def transforms(settings: AugmentationSettings) -> tio.Compose:
                 coefficients=settings.bias_field_coefficient, p=settings.bias_field
             ),
             tio.RandomGamma(log_gamma=settings.gamma_log, p=settings.gamma),
+            tio.RandomMotion(
+                degrees=settings.motion_degrees, translation=settings.motion_voxels,
+                num_transforms=2, p=settings.motion,
+            ),
+            tio.RandomGhosting(
+                num_ghosts=(2, 8), intensity=(0.0, settings.ghosting_strength),
+                p=settings.ghosting,
+            ),
             tio.RandomAnisotropy(
                 downsampling=(1.0, settings.slice_factor), p=settings.thick_slices
             ),

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lesion_dynamics.report.sweep_comparison import compare, draw_comparison, settings_of
+from lesion_dynamics.report.sweep_comparison import (
+    compare,
+    draw_comparison,
+    settings_of,
+    too_few,
+)
 
 
 @pytest.fixture
@@ -47,6 +52,11 @@ def test_mean_and_spread_are_over_the_trainings_where_the_metric_is_defined(
     assert single["mean"] == 0.8
     assert np.isnan(single["standard_deviation"])  # one training has no spread
     assert np.isnan(table.loc[("dynunet", "mean_lesion_f1"), "mean"])
+
+
+def test_a_setting_with_fewer_than_three_trainings_is_named(trainings: pd.DataFrame) -> None:
+    assert too_few(trainings) == {"dynunet": 1}
+    assert too_few(trainings.drop(index=1)) == {"unet": 2, "dynunet": 1}
 
 
 def test_the_picture_shows_every_training(trainings: pd.DataFrame, tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ KNOBS = [
     ({"intensity": 1.0, "intensity_shift": 0.5}, False),
     ({"noise": 1.0, "noise_std": 0.5}, False),
     ({"blur": 1.0, "blur_std_voxels": 2.0}, False),
+    ({"motion": 1.0, "motion_degrees": 20.0}, False),
+    ({"motion": 1.0, "motion_voxels": 5.0}, False),
+    ({"ghosting": 1.0, "ghosting_strength": 1.0}, False),
     ({"thick_slices": 1.0, "slice_factor": 4.0}, False),
 ]
 

@@ -87,7 +87,8 @@ def test_weights_that_know_a_validation_participant_are_refused(
     folder = tmp_path / "descendant"
     folder.mkdir()
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / version.weights.name).write_bytes(version.weights.read_bytes())
+    for name in (version.weights.name, "model_version.json"):
+        (folder / name).write_bytes((version.weights.parent / name).read_bytes())
     with pytest.raises(ModelVersionError, match="have learned from"):
         plan_training(
             place.training(f"initial_model_version={folder}", "name=fine", f"split_seed={other}")

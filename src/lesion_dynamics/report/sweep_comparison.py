@@ -23,6 +23,7 @@ METRICS = {
 }
 """Metrics that are compared, as `workflows.training_evaluation` logs them, and their names."""
 
+_ENOUGH = 3
 _REPEATED = {"seed", "fold"}
 """What tells trainings of one setting apart; the spread is over them."""
 _DOT: dict[str, Any] = {
@@ -50,6 +51,16 @@ def settings_of(overrides: Sequence[Sequence[str]]) -> list[str]:
         or "default"
         for own in overrides
     ]
+
+
+def too_few(trainings: pd.DataFrame) -> dict[str, int]:
+    """Settings with fewer than three trainings, and how many they have: what seeds (or folds) do
+    by themselves cannot be told from what the settings do.
+
+    trainings : as for :func:`compare`.
+    """
+    counts = trainings["setting"].value_counts(sort=False)
+    return {str(name): int(count) for name, count in counts.items() if count < _ENOUGH}
 
 
 def compare(trainings: pd.DataFrame) -> pd.DataFrame:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from lesion_dynamics.segmenter.motion import ghosted, moved_while_scanned
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, BRIGHTEST_Z, MISSING_SEQUENCE_Z
 from lesion_dynamics.segmenter.patch_changes import (
     BIAS_FIELD_TERMS,
@@ -22,6 +25,8 @@ from lesion_dynamics.segmenter.patch_changes import (
 from lesion_dynamics.settings.training import AugmentationSettings
 
 _RANGE_Z = BRIGHTEST_Z - BACKGROUND_Z
+_MOVEMENTS = 2
+_FEWEST_GHOSTS, _MORE_GHOSTS = 2, 7
 _RIGHT_LEFT_AXIS = 1  # after the channels
 
 
@@ -114,6 +119,7 @@ class PatchAugmentation:
 
     def _resolution_and_noise(self, unit: Tensor, draw: _Draws) -> Tensor:
         settings = self._settings
+        unit = self._motion(unit, draw)
         if draw.happens(settings.thick_slices):
             axis, share = draw.integer(3), float(draw.share(1))
             unit = thick_slices(unit, axis=axis, factor=1.0 + share * (settings.slice_factor - 1.0))
@@ -125,6 +131,34 @@ class PatchAugmentation:
             deviations = draw.share(len(unit)) * (settings.noise_std / _RANGE_Z)
             unit.add_(draw.normal(unit.shape).mul_(deviations[:, None, None, None]))
         return unit
+
+    def _motion(self, unit: Tensor, draw: _Draws) -> Tensor:
+        """Every sequence is a scan of its own, in which the head moves or does not."""
+        settings = self._settings
+        for index in range(len(unit)):
+            # Without a draw where it is off: other draws are then those of the time before it.
+            if settings.motion and draw.happens(settings.motion):
+                step = 1.0 / (_MOVEMENTS + 1)
+                times = step * (torch.arange(1, _MOVEMENTS + 1) + 0.5 * draw.uniform(_MOVEMENTS))
+                unit[index] = moved_while_scanned(
+                    unit[index],
+                    degrees=self._poses(draw, settings.motion_degrees),
+                    voxels=self._poses(draw, settings.motion_voxels),
+                    times=times.double().numpy(),
+                    axis=draw.integer(3),
+                )
+            if settings.ghosting and draw.happens(settings.ghosting):
+                unit[index] = ghosted(
+                    unit[index],
+                    ghosts=_FEWEST_GHOSTS + draw.integer(_MORE_GHOSTS),
+                    strength=float(draw.share(1)) * settings.ghosting_strength,
+                    axis=draw.integer(3),
+                )
+        return unit
+
+    @staticmethod
+    def _poses(draw: _Draws, most: float) -> NDArray[np.float64]:
+        return (draw.uniform(3 * _MOVEMENTS) * most).double().reshape(_MOVEMENTS, 3).numpy()
 
     def _levels(self, unit: Tensor, draw: _Draws) -> Tensor:
         """Back to z units, with a random level and contrast of each sequence."""

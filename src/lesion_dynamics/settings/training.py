@@ -35,6 +35,10 @@ class AugmentationSettings(Strict):
     intensity : each sequence times 1 +- `intensity_scaling` plus +- `intensity_shift` (z units).
     noise : Gaussian, standard deviation up to `noise_std` (z units).
     blur : Gaussian, standard deviation up to `blur_std_voxels`.
+    motion : the head moves twice while a sequence is scanned, each time by up to `motion_degrees`
+        about and `motion_voxels` along every axis. Like ghosting for each sequence by itself.
+    ghosting : copies along one axis, as pulsation and periodic motion leave; of up to
+        `ghosting_strength` (1: whole planes of k-space are lost).
     thick_slices : resolution along one axis lowered by a factor of up to `slice_factor`.
     sequence_dropout : an optional sequence is left out.
     """
@@ -57,6 +61,11 @@ class AugmentationSettings(Strict):
     noise_std: float = Field(ge=0)
     blur: Probability
     blur_std_voxels: float = Field(ge=0)
+    motion: Probability = 0.0
+    motion_degrees: float = Field(default=4.0, ge=0, le=45)
+    motion_voxels: float = Field(default=3.0, ge=0)
+    ghosting: Probability = 0.0
+    ghosting_strength: float = Field(default=0.5, ge=0, le=1)
     thick_slices: Probability
     slice_factor: float = Field(ge=1, le=8)
     sequence_dropout: Probability

@@ -169,6 +169,7 @@ def _compare(run: SpooledRun, folder: Path) -> None:
         compare,
         draw_comparison,
         settings_of,
+        too_few,
     )
     from lesion_dynamics.workflows.cross_validation import write_cross_validation
 
@@ -203,6 +204,11 @@ def _compare(run: SpooledRun, folder: Path) -> None:
     _write_lineage(folder, found, files)
     files.append(folder / LINEAGE_FILE)
     record_comparison(run, comparison=comparison, files=files)
+    for name, count in too_few(trainings).items():
+        _LOG.warning(
+            "%s: %d training(s). What the setting does cannot be told from what chance does: "
+            "train it with three seeds or more (seed=1,2,3)", name, count,
+        )  # fmt: skip
     _LOG.info("%s\nwritten to %s", comparison.to_string(index=False, na_rep="n/a"), folder)
 
 

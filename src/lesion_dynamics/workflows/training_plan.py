@@ -32,6 +32,7 @@ from lesion_dynamics.settings.training import TrainSettings
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.synthesis.lesion_shapes import shape_files
 from lesion_dynamics.synthesis.limits import SYNTHESIS_SOURCE, require_synthesisable
+from lesion_dynamics.workflows.initial_version import initial_version, require_unseen
 from lesion_dynamics.workflows.processes import cores
 
 _LOG = logging.getLogger(__name__)
@@ -102,11 +103,11 @@ def plan_training(settings: TrainSettings) -> TrainingPlan:
         )
     for exclusion in cohort.exclusions:
         _LOG.info("left out: %s", exclusion.line)
-    initial = _initial_version(settings)
+    initial = initial_version(settings)
     strata = _strata(cohort, scans)
     split = _split(strata, settings)
     _require_lesions_to_validate(split, strata, settings)
-    _require_unseen(split, initial, settings)
+    require_unseen(split, initial, settings)
     key = _training_key(scans, split, cohort, settings, initial, shapes)
     run_folder = settings.runs / f"{settings.name}-{key[:12]}"
     return TrainingPlan(cohort, scans, split, key, run_folder, initial, shapes)
@@ -159,43 +160,6 @@ def _require_lesions_to_validate(
             )
 
 
-def _require_unseen(split: Split, initial: ModelVersion | None, settings: TrainSettings) -> None:
-    """The weights to start from know nobody who validates: figures and operating point would
-    flatter.
-
-    Raises
-    ------
-    ModelVersionError : they do.
-    """
-    if initial is None:
-        return
-    seen = set(split.validation) & _learned_from(initial, cohort=settings.cohort.name)
-    if seen:
-        raise ModelVersionError(
-            f"its weights have learned from {len(seen)} of the {len(split.validation)} "
-            "participants that would validate",
-            where=f"initial_model_version={settings.initial_model_version}",
-            remedy="Take the fold and the split_seed that it was trained with."
-            if settings.folds > 1
-            else f"Set split_from={settings.initial_model_version}: everybody keeps the side they "
-            "had there.",
-        )
-
-
-def _learned_from(version: ModelVersion, *, cohort: str) -> set[str]:
-    """Participants of a cohort that a version, or one that it came from, was trained on."""
-    training = version.manifest.training
-    seen: set[str] = set()
-    if training.get("cohort") == cohort:
-        seen |= set((training.get("participants") or {}).get("training", ()))
-    before = training.get("initial_model_version")
-    while before:
-        if before.get("cohort") == cohort:
-            seen |= set(before.get("training_participants", ()))
-        before = before.get("initial_model_version")
-    return seen
-
-
 def _split_of(reference: str, settings: TrainSettings) -> Split:
     """The split by which a model version was trained."""
     from lesion_dynamics.records.registry import resolve
@@ -209,31 +173,6 @@ def _split_of(reference: str, settings: TrainSettings) -> Split:
             remedy="Name a model version that train.py made, or leave split_from out.",
         )
     return Split(tuple(sides["training"]), tuple(sides["validation"]))
-
-
-def _initial_version(settings: TrainSettings) -> ModelVersion | None:
-    """The model version to start from, if one is named and its network is the one to train."""
-    if settings.initial_model_version is None:
-        return None
-    from lesion_dynamics.records.registry import resolve
-
-    version = resolve(settings.initial_model_version, settings.tracking)
-    theirs, ours = version.manifest.segmenter, settings.segmenter
-    different = [
-        f"segmenter.{name}"
-        for name in ("network", "sequences")
-        if getattr(theirs, name) != getattr(ours, name)
-    ]
-    if different:
-        raise ModelVersionError(
-            f"its weights do not fit: {' and '.join(different)} differ",
-            where=f"initial_model_version={settings.initial_model_version}",
-            remedy=f"Train with the segmenter of {version.label}; its manifest.json names it.",
-        )
-    for name in ("spacing_mm", "preprocessing"):
-        if getattr(theirs, name) != getattr(ours, name):
-            _LOG.warning("segmenter.%s is not that of %s", name, version.label)
-    return version
 
 
 def _strata(cohort: Cohort, scans: tuple[Scan, ...]) -> pd.DataFrame:
