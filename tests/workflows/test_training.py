@@ -15,11 +15,13 @@ from tests.segmenter.test_fit import KNOBS
 from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.cohort.splits import Split
 from lesion_dynamics.errors import ModelVersionError, ScanError
+from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.model_version import ModelVersion, load_model_version
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.records.registry import is_registered, resolve
 from lesion_dynamics.records.store import open_store
 from lesion_dynamics.segmenter import fit as fit_module
+from lesion_dynamics.segmenter.evaluation import probabilities
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.segmenter import Segmenter
 from lesion_dynamics.settings.training import TrainSettings
@@ -237,6 +239,30 @@ def test_a_scan_without_t1w_is_segmented_with_its_channel_missing(
     assert np.isfinite(alone).all()
     assert alone.shape == both.shape
     assert np.abs(alone - both).max() > 1e-4
+
+
+def test_what_is_evaluated_lies_on_disk_and_is_gone_afterwards(
+    trained: tuple[Workplace, ModelVersion], tmp_path: Path
+) -> None:
+    """All validation scans of a cohort need not fit into the memory together."""
+    place, version = trained
+    settings, segmenter = place.training(), Segmenter.from_model_version(version)
+    plan = plan_training(settings)
+    scan = plan.of(plan.split.validation)[0]
+    (found,) = probabilities(segmenter, [scan], settings.cohort.prepared, folder=tmp_path)
+    ready = prepare_scan(scan, settings.cohort.prepared, settings=segmenter.settings.preprocessing)
+    assert scan.reference_mask is not None
+    for kept, whole in (
+        (found.probability, segmenter.probability(ready).voxels),
+        (found.reference, read_mask(scan.reference_mask).voxels),
+        (found.brain_mask, ready.brain_mask.voxels),
+    ):
+        assert kept is not None
+        assert isinstance(kept.base, np.memmap)
+        np.testing.assert_array_equal(kept, whole)
+    assert len(list(tmp_path.iterdir())) == 3
+    left = {path.name for path in plan.run_folder.iterdir()}
+    assert left == {"best.ckpt", "last.ckpt", "model_version", "pictures", "run.json"}
 
 
 def test_a_broken_labelled_scan_stops_the_training_before_torch(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lesion_dynamics.atomic_files import translated_disk_errors
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.lesions.agreement import Agreement, agreement, summarise
@@ -22,20 +25,40 @@ from lesion_dynamics.settings.operating_point import OperatingPoint
 
 
 def probabilities(
-    segmenter: Segmenter, scans: Sequence[Scan], prepared: Prepared, *, steps: Steps = COMPUTED
+    segmenter: Segmenter,
+    scans: Sequence[Scan],
+    prepared: Prepared,
+    *,
+    folder: Path,
+    steps: Steps = COMPUTED,
 ) -> list[ValidationScan]:
-    """Lesion probability and reference of every scan on its native FLAIR grid."""
-    found = []
+    """Lesion probability and reference of every scan on its native FLAIR grid.
+
+    folder : receives the arrays, and must stay while they are used: they are read from there as
+        they are needed, so that a cohort may be larger than the memory.
+
+    Raises
+    ------
+    OutputError : an array does not fit on the disk.
+    """
+
+    def kept(voxels: NDArray[Any], name: str) -> NDArray[Any]:
+        path = folder / f"{len(found)}-{name}.npy"
+        with translated_disk_errors(path):
+            np.save(path, voxels)
+        return np.asarray(np.load(path, mmap_mode="r"))
+
+    found: list[ValidationScan] = []
     for scan in scans:
         assert scan.reference_mask is not None
         ready = prepare_scan(scan, prepared, settings=segmenter.settings.preprocessing, steps=steps)
         probability = segmenter.probability(ready)
         found.append(
             ValidationScan(
-                probability=probability.voxels,
-                reference=read_mask(scan.reference_mask).voxels,
+                probability=kept(probability.voxels, "probability"),
+                reference=kept(read_mask(scan.reference_mask).voxels, "reference"),
                 voxel_volume_mm3=probability.voxel_volume_mm3,
-                brain_mask=ready.brain_mask.voxels,
+                brain_mask=kept(ready.brain_mask.voxels, "brain_mask"),
                 affine=probability.affine,
             )
         )

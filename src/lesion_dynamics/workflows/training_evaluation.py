@@ -15,6 +15,7 @@ from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.lesions.operating_point_choice import ValidationScan, choose_operating_point
 from lesion_dynamics.preprocessing.step_cache import open_cache
 from lesion_dynamics.preprocessing.steps import Steps
+from lesion_dynamics.process_folder import process_folder
 from lesion_dynamics.records.spooled_run import SpooledRun
 from lesion_dynamics.report.validation_pictures import (
     Example,
@@ -49,9 +50,23 @@ def evaluate(
     -------
     The operating point, and the record of `segmenter.evaluation.validation_record`.
     """
+    with process_folder(plan.run_folder, "validation") as folder:
+        return _evaluated(segmenter, plan, settings, tracked, history, folder=folder)
+
+
+def _evaluated(
+    segmenter: Segmenter,
+    plan: TrainingPlan,
+    settings: TrainSettings,
+    tracked: SpooledRun,
+    history: Sequence[Mapping[str, float]],
+    *,
+    folder: Path,
+) -> tuple[OperatingPoint, dict[str, Any]]:
     scans = plan.of(plan.split.validation)
+    steps = Steps(open_cache(settings.cache))
     evaluated = probabilities(
-        segmenter, scans, settings.cohort.prepared, steps=Steps(open_cache(settings.cache))
+        segmenter, scans, settings.cohort.prepared, folder=folder, steps=steps
     )
     point, candidates = choose_operating_point(evaluated, connectivity=LESION_CONNECTIVITY)
     diagnoses = [plan.cohort.diagnosis_of(scan.participant_id) for scan in scans]
@@ -60,13 +75,13 @@ def evaluate(
     tracked.log_metrics(_metrics(record), step=step)
     tracked.log_json(record, "validation.json")
     tracked.log_json([asdict(candidate) for candidate in candidates], "operating_points.json")
-    folder = plan.run_folder / _PICTURES
+    pictures = plan.run_folder / _PICTURES
     examples = _examples(scans, evaluated, record, point)
     log_pictures(
         tracked,
-        lambda: draw_learning_curves(folder, history),
-        lambda: draw_reliability(folder, record["reliability"]),
-        lambda: draw_examples(folder, examples) if examples else (),
+        lambda: draw_learning_curves(pictures, history),
+        lambda: draw_reliability(pictures, record["reliability"]),
+        lambda: draw_examples(pictures, examples) if examples else (),
     )
     return point, record
 

@@ -15,6 +15,7 @@ from lesion_dynamics.errors import CohortError
 from lesion_dynamics.model_version import MANIFEST_FILE, ModelVersion
 from lesion_dynamics.preprocessing.step_cache import open_cache
 from lesion_dynamics.preprocessing.steps import Steps
+from lesion_dynamics.process_folder import process_folder
 from lesion_dynamics.records.lineage import code_folder, git_state, machine
 from lesion_dynamics.records.pinned_data import pin_of_cohort
 from lesion_dynamics.settings.cohort import CohortSettings
@@ -151,7 +152,7 @@ def measured_on(
             return Measured(version.label, kept["record"], path, scans)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or not whole
-    record = _measure(scans, version, sieve_mm3, settings)
+    record = _measure(scans, version, sieve_mm3, settings, beside=folder)
     write_json(
         path,
         {
@@ -169,7 +170,12 @@ def measured_on(
 
 
 def _measure(
-    scans: ValidationScans, version: ModelVersion, sieve_mm3: float, settings: PromoteSettings
+    scans: ValidationScans,
+    version: ModelVersion,
+    sieve_mm3: float,
+    settings: PromoteSettings,
+    *,
+    beside: Path,
 ) -> dict[str, Any]:
     # torch is loaded only where something has to be measured.
     from lesion_dynamics.segmenter.evaluation import probabilities, validation_record
@@ -178,10 +184,13 @@ def _measure(
     # As at the end of a training: in torch.
     segmenter = Segmenter.from_model_version(version, engine="torch")
     steps = Steps(open_cache(settings.cache))
-    evaluated = probabilities(segmenter, scans.scans, scans.settings.prepared, steps=steps)
     diagnoses = [scans.cohort.diagnosis_of(scan.participant_id) for scan in scans.scans]
     point = version.manifest.operating_point
-    return validation_record(scans.scans, diagnoses, evaluated, point, sieve_mm3=sieve_mm3)
+    with process_folder(beside, "validation") as folder:
+        evaluated = probabilities(
+            segmenter, scans.scans, scans.settings.prepared, folder=folder, steps=steps
+        )
+        return validation_record(scans.scans, diagnoses, evaluated, point, sieve_mm3=sieve_mm3)
 
 
 def _key(scans: ValidationScans, version: ModelVersion, sieve_mm3: float) -> str:
