@@ -82,6 +82,7 @@ def segment_scan(
     *,
     t1w: str | Path | None = None,
     t2w: str | Path | None = None,
+    pdw: str | Path | None = None,
     model_version: str | Path = SHIPPED,
     prepared: Prepared | Mapping[str, bool] | None = None,
     engine: EngineName = "auto",
@@ -92,7 +93,7 @@ def segment_scan(
 
     Parameters
     ----------
-    flair, t1w, t2w : NIfTI files. What the model version does not use is not read.
+    flair, t1w, t2w, pdw : NIfTI files. What the model version does not use is not read.
     model_version : ``name/number``, ``name@alias`` or a folder that ``train.py`` wrote; several
         joined by ``+`` are an ensemble. The shipped one has the number that it has in the store,
         or that it would get there.
@@ -111,7 +112,7 @@ def segment_scan(
     chosen = validated(EngineSettings, {"engine": engine, "tta": tta})
     require_engine(chosen.engine)
     version = _resolved(str(model_version), Path(tracking), tta=chosen.tta)
-    scan = _scan({"FLAIR": flair, "T1w": t1w, "T2w": t2w}, version, before)
+    scan = _scan({"FLAIR": flair, "T1w": t1w, "T2w": t2w, "PDw": pdw}, version, before)
     # When everything small is known to be good.
     from lesion_dynamics.preprocessing.prepare import prepare_scan
     from lesion_dynamics.segmenter.segmenter import Segmenter

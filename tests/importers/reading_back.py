@@ -19,7 +19,7 @@ DONE = Prepared(skull_stripped=True, sequences_aligned=True, bias_corrected=True
 def read_back(imported: ImportedCohort, folder: Path, upstream: Path) -> Cohort:
     write_manifest_folder(imported, folder, upstream=upstream)
     settings = CohortSettings(name="imported", layout="manifest", root=folder)
-    cohort = read_cohort(settings, optional_sequences=("T1w", "T2w"))
+    cohort = read_cohort(settings, optional_sequences=("T1w", "T2w", "PDw"))
     assert cohort.exclusions == ()
     assert unusable_scans(cohort.scans, processes=1) == []
     return cohort

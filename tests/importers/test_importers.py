@@ -35,7 +35,8 @@ def test_isbi2015_preprocessed_with_the_first_rater(tmp_path: Path, scan: Phanto
     assert days_of(cohort) == [0, 0, None]
     test, first, _ = cohort.scans
     assert test.reference_mask is None
-    assert set(first.images) == {"FLAIR", "T1w"}
+    assert set(first.images) == {"FLAIR", "T1w", "PDw"}
+    assert first.images["PDw"].name == "training01_01_pd_pp.nii"
     assert first.images["T1w"].name == "training01_01_mprage_pp.nii"
     assert first.reference_mask is not None
     assert first.reference_mask.name == "training01_01_mask1.nii"

@@ -85,6 +85,23 @@ def test_three_known_tissues_are_parted_and_their_contrast_is_known() -> None:
     assert np.isnan(contrast_to_noise(flat, noise=1.0, fluid_is_dark=True)).all()
 
 
+def test_proton_density_has_no_contrast_of_fluid_and_every_other_measure() -> None:
+    image = Image(brain_image(10.0), np.eye(4))
+    one = PreparedSequence(image, np.eye(4))
+    scan = PreparedScan(
+        {"FLAIR": one, "PDw": one}, Image(BRAIN.astype(np.uint8), np.eye(4)), np.eye(4)
+    )
+    (found,) = measure_participant([scan], intensity=INTENSITY)
+    names = [name.removeprefix("flair_") for name in found if name.startswith("flair_")]
+    assert "fluid_contrast_to_noise" in names
+    for name in names:
+        if name in ("fluid_contrast_to_noise", "grey_white_contrast_to_noise"):
+            assert np.isnan(found[f"pdw_{name}"])
+            assert np.isfinite(found[f"flair_{name}"])
+        else:
+            np.testing.assert_equal(found[f"pdw_{name}"], found[f"flair_{name}"])
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize(("percent", "period"), [(5.0, 4.0), (10.0, 16 / 3)])
 def test_a_known_ripple_is_found_along_any_axis(axis: int, percent: float, period: float) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from lesion_dynamics.settings.cohort import Prepared
 
 DIAGNOSES = ("MS", "NMOSD")
-SEQUENCES = ("FLAIR", "T1w", "T2w")
+SEQUENCES = ("FLAIR", "T1w", "T2w", "PDw")
 SAID_COLUMNS = ["participant_id", "session_id", "age_years", "sex"]
 
 

@@ -45,7 +45,7 @@ Rater = Literal["1", "2", "union", "intersection"]
 
 _FOLDER = re.compile(r"(training|test)([0-9]+)", re.ASCII)
 _FLAIR = re.compile(r"(.+)_([0-9]+)_flair(?:_pp)?\.nii(?:\.gz)?", re.ASCII)
-_SEQUENCES = {"FLAIR": "flair", "T1w": "mprage", "T2w": "t2"}
+_SEQUENCES = {"FLAIR": "flair", "T1w": "mprage", "T2w": "t2", "PDw": "pd"}
 _PREPARED: dict[Images, Prepared] = {
     "preprocessed": Prepared(skull_stripped=True, sequences_aligned=True, bias_corrected=True),
     "orig": Prepared(),

@@ -44,7 +44,7 @@ from lesion_dynamics.settings.cohort import Prepared
 CHANNEL_NAMES: Mapping[str, str] = {
     "flair": "FLAIR", "t2flair": "FLAIR", "t2wflair": "FLAIR",
     "t1": "T1w", "t1w": "T1w", "t1n": "T1w", "mprage": "T1w", "mpr": "T1w",
-    "t2": "T2w", "t2w": "T2w",
+    "t2": "T2w", "t2w": "T2w", "pd": "PDw", "pdw": "PDw",
 }  # fmt: skip
 """Sequence of a channel name in lower case without punctuation; others are not read."""
 

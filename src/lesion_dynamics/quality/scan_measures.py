@@ -24,6 +24,9 @@ from lesion_dynamics.settings.preprocessing import IntensitySettings
 
 _GRID_MM = 3.0
 _BRIGHT_FLUID = {"T2w"}
+_FLUID_LIKE_TISSUE = {"PDw"}
+"""Between grey and white matter, or as either: three classes do not part it."""
+_OF_FLUID = ("fluid_contrast_to_noise", "grey_white_contrast_to_noise")
 _FIELD_PERCENTILES = (2.0, 98.0)
 Measures = dict[str, float]
 
@@ -50,6 +53,8 @@ def _of_scan(scan: PreparedScan) -> Measures:
     }
     for name, sequence in scan.sequences.items():
         measured = _of_sequence(sequence, brain, fluid_is_dark=name not in _BRIGHT_FLUID)
+        if name in _FLUID_LIKE_TISSUE:
+            measured |= dict.fromkeys(_OF_FLUID, float("nan"))
         found |= {f"{name.lower()}_{measure}": value for measure, value in measured.items()}
     return found
 

@@ -11,7 +11,7 @@ from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.study import StudySettings
 
-Sequence = Literal["FLAIR", "T1w", "T2w"]
+Sequence = Literal["FLAIR", "T1w", "T2w", "PDw"]
 
 
 class CheckSettings(Strict):

@@ -10,7 +10,7 @@ from lesion_dynamics.settings.networks import NetworkSettings
 from lesion_dynamics.settings.preprocessing import PreprocessingSettings
 from lesion_dynamics.settings.strict import Strict
 
-Sequence = Literal["FLAIR", "T1w", "T2w"]
+Sequence = Literal["FLAIR", "T1w", "T2w", "PDw"]
 Size = Annotated[int, Field(ge=8)]
 
 
