@@ -45,6 +45,8 @@ def test_the_small_recipe_leaves_no_part_of_the_baselines_out() -> None:
     assert small.segmenter.network.norm == large.segmenter.network.norm == "batch"
     assert small.synthesis.share == large.synthesis.share == 1
     assert small.trainer.workers == large.trainer.workers == 2
+    second = validated(TrainSettings, composed("train", "experiment=baseline_second"))
+    assert small.synthesis.head == second.synthesis.head
     larger = small.patch.final_size_voxels / small.patch.size_voxels
     assert larger == large.patch.final_size_voxels / large.patch.size_voxels == 1.5
 
@@ -52,7 +54,7 @@ def test_the_small_recipe_leaves_no_part_of_the_baselines_out() -> None:
 def test_the_second_part_of_the_baseline_goes_on_from_the_first_with_other_heads() -> None:
     first = validated(TrainSettings, composed("train", "experiment=baseline"))
     second = validated(TrainSettings, composed("train", "experiment=baseline_second"))
-    assert second.initial_model_version == f"{first.name}/1"
+    assert second.initial_model_version == str(first.output)
     assert second.output != first.output
     assert second.segmenter == first.segmenter
     assert second.seed != first.seed
