@@ -3,11 +3,11 @@
 ``participant_id`` (sub-X), ``session_id`` (ses-Y), ``diagnosis`` (MS, NMOSD),
 ``days_from_baseline`` and ``FLAIR`` are needed; ``T1w``, ``T2w``, ``PDw``, ``reference_mask``
 (files), ``age``, ``sex``, ``scanner`` and ``skull_stripped``, ``sequences_aligned``,
-``bias_corrected`` (true, false) may be there. Empty or ``n/a`` is missing. Files are named relative to the
-manifest's folder or absolutely. Days that nobody knows are written ``n/a``; an empty cell there
-may have been forgotten and is refused (`cohort.undated` says what becomes of such scans). A cell
-that cannot be right refuses the cohort, with its row and column: row 1 is the first below the
-header.
+``bias_corrected`` (true, false) may be there. Empty or ``n/a`` is missing. Files are named
+relative to the manifest's folder or absolutely. Days that nobody knows are written ``n/a``; an
+empty cell there may have been forgotten and is refused (`cohort.undated` says what becomes of
+such scans). A cell that cannot be right refuses the cohort, with its row and column: row 1 is the
+first below the header.
 """
 
 from __future__ import annotations
