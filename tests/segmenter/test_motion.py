@@ -39,14 +39,17 @@ def test_lines_after_the_movement_are_those_of_the_moved_head(
     found = moved_while_scanned(
         patch, degrees=np.zeros((1, 3)), voxels=voxels, times=np.array([0.75]), axis=axis
     )
+    # Two more on each side: what is moved in from there.
+    whole = np.pad(patch.numpy(), 2)
+    first = (SIZE + 4) * 3 // 4
     expected = []
     for sign in (2, -2):  # torchio counts some axes the other way
         lines = [slice(None)] * 3
-        lines[axis] = slice(SIZE * 3 // 4, None)
-        kspace = spectrum(patch.numpy())
+        lines[axis] = slice(first, None)
+        kspace = spectrum(whole)
         # The pose of the middle of k-space is the resting one, whichever came first.
-        kspace[tuple(lines)] = spectrum(np.roll(patch.numpy(), sign, across))[tuple(lines)]
-        expected.append(image_of(kspace))
+        kspace[tuple(lines)] = spectrum(np.roll(whole, sign, across))[tuple(lines)]
+        expected.append(image_of(kspace)[2:-2, 2:-2, 2:-2])
     errors = [np.abs(found.numpy() - one).max() for one in expected]
     assert min(errors) < 1e-4
     assert np.abs(found.numpy() - patch.numpy()).max() > 0.3
@@ -75,3 +78,19 @@ def test_ghosts_are_planes_of_k_space_that_were_weakened(patch: torch.Tensor, ax
     # Copies lie a fourth of the field of view away.
     copied = np.roll(patch.numpy(), SIZE // 4, axis)
     assert np.corrcoef(copied.ravel(), (found - patch).numpy().ravel())[0, 1] < -0.3
+
+
+def test_movements_show_no_face_of_the_patch_and_turn_about_its_middle() -> None:
+    """Tissue of one brightness stays what it is, however it moves; a ball in the middle, too."""
+    poses = {
+        "degrees": np.array([[8.0, -6.0, 5.0], [-4.0, 7.0, 8.0]]),
+        "times": np.array([0.2, 0.7]),
+        "axis": 0,
+    }
+    even = torch.full((SIZE,) * 3, 0.7)
+    moved = moved_while_scanned(even, voxels=np.full((2, 3), 3.0), **poses)
+    torch.testing.assert_close(moved, even, atol=1e-4, rtol=0)
+    away = sum((np.indices((SIZE,) * 3)[k] - (SIZE - 1) / 2) ** 2 for k in range(3))
+    ball = torch.from_numpy(np.exp(-away / 18).astype(np.float32))
+    turned = moved_while_scanned(ball, voxels=np.zeros((2, 3)), **poses)
+    torch.testing.assert_close(turned, ball, atol=0.01, rtol=0)
