@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "lesion_dynamics"
 
 LAYERS = (
     ("errors", "file_locks", "source_hash", "waiting_threads", "worker_process"),
-    ("atomic_files", "input_files"),
+    ("atomic_files", "input_files", "npy_bytes"),
     ("output_lock", "process_folder"),
     ("settings",),
     ("model_version", "imaging"),

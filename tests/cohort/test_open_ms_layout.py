@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from tests.cohort.cohort_files import AFFINE, SHAPE, write_nifti
 
+from lesion_dynamics.cohort.cohort import SEQUENCES
+from lesion_dynamics.cohort.open_ms_layout import find_scans
 from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.cohort.reading import read_cohort, read_tables
 from lesion_dynamics.errors import CohortError, ConfigurationError
@@ -72,6 +74,20 @@ def test_each_scan_says_how_it_was_prepared(upstream):
     assert set(first.images) == {"FLAIR", "T2w"}
     assert set(second.images) == {"FLAIR", "T1w", "T2w"}
     assert first.reference_mask is None
+
+
+def test_a_sequence_that_upstream_has_not_is_no_fault_unless_it_is_needed(upstream):
+    wanted = tuple(name for name in SEQUENCES if name != "FLAIR")
+    cohort = read_cohort(_settings(upstream), optional_sequences=wanted)
+    assert all("PDw" not in scan.images for scan in cohort.scans)
+    assert len(cohort.scans) == 3
+    tables = read_tables(_settings(upstream))
+    found, exclusions = find_scans(
+        _settings(upstream), tables, required_sequences=("FLAIR", "PDw"), optional_sequences=()
+    )
+    assert found == []
+    remedies = {one.remedy for one in exclusions if one.reason.startswith("no PDw in")}
+    assert remedies == {"The open MS data have none: FLAIR, T1w, T2w alone."}
 
 
 def test_a_patient_without_a_flair_is_left_out(upstream):

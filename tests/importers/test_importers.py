@@ -36,6 +36,7 @@ def test_isbi2015_preprocessed_with_the_first_rater(tmp_path: Path, scan: Phanto
     test, first, _ = cohort.scans
     assert test.reference_mask is None
     assert set(first.images) == {"FLAIR", "T1w", "PDw"}
+    assert "MPRAGE is the T1w, PD the PDw." in isbi2015.read(upstream).dataset.rules
     assert first.images["PDw"].name == "training01_01_pd_pp.nii"
     assert first.images["T1w"].name == "training01_01_mprage_pp.nii"
     assert first.reference_mask is not None

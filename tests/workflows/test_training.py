@@ -249,7 +249,8 @@ def test_what_is_evaluated_lies_on_disk_and_is_gone_afterwards(
     settings, segmenter = place.training(), Segmenter.from_model_version(version)
     plan = plan_training(settings)
     scan = plan.of(plan.split.validation)[0]
-    (found,) = probabilities(segmenter, [scan], settings.cohort.prepared, folder=tmp_path)
+    evaluated = probabilities(segmenter, [scan], settings.cohort.prepared, folder=tmp_path)
+    (found,) = evaluated
     ready = prepare_scan(scan, settings.cohort.prepared, settings=segmenter.settings.preprocessing)
     assert scan.reference_mask is not None
     for kept, whole in (
@@ -258,8 +259,13 @@ def test_what_is_evaluated_lies_on_disk_and_is_gone_afterwards(
         (found.brain_mask, ready.brain_mask.voxels),
     ):
         assert kept is not None
-        assert isinstance(kept.base, np.memmap)
         np.testing.assert_array_equal(kept, whole)
+    assert found.voxel_volume_mm3 == pytest.approx(ready.brain_mask.voxel_volume_mm3)
+    np.testing.assert_array_equal(found.affine, ready.brain_mask.affine)
+    # Read anew each time: nothing but the file remembers the voxels.
+    assert found.probability is not evaluated[0].probability
+    np.save(tmp_path / "0-probability.npy", np.zeros(3))
+    assert evaluated[-1].probability.shape == (3,)
     assert len(list(tmp_path.iterdir())) == 3
     left = {path.name for path in plan.run_folder.iterdir()}
     assert left == {"best.ckpt", "last.ckpt", "model_version", "pictures", "run.json"}

@@ -72,7 +72,10 @@ def test_weights_that_know_a_validation_participant_are_refused(
         if set(plan_training(place.training(f"split_seed={seed}")).split.validation)
         & set(sides["training"])
     )
-    with pytest.raises(ModelVersionError, match=r"have learned from \d of the .*split_from="):
+    with pytest.raises(
+        ModelVersionError,
+        match=r"lesion-segmenter/1 has learned from \d of the .*split_from=lesion-segmenter/1:",
+    ):
         plan_training(place.training(*FINE, f"split_seed={other}"))
     kept = plan_training(
         place.training(*FINE, f"split_seed={other}", "split_from=lesion-segmenter/1")
@@ -89,7 +92,7 @@ def test_weights_that_know_a_validation_participant_are_refused(
     (folder / "manifest.json").write_text(json.dumps(manifest))
     for name in (version.weights.name, "model_version.json"):
         (folder / name).write_bytes((version.weights.parent / name).read_bytes())
-    with pytest.raises(ModelVersionError, match="have learned from"):
+    with pytest.raises(ModelVersionError, match="lesion-segmenter/1 has learned from"):
         plan_training(
             place.training(f"initial_model_version={folder}", "name=fine", f"split_seed={other}")
         )

@@ -113,13 +113,17 @@ def find_scans(
         wanted = {
             sequence: patient.folder / _filename(patient, session_id, sequence)
             for sequence in (*required_sequences, *optional_sequences)
+            if sequence in _LONGITUDINAL_FILES
         }
         images = {sequence: file for sequence, file in wanted.items() if os.path.lexists(file)}
         missing = [sequence for sequence in required_sequences if sequence not in images]
         if missing:
             shown = patient.folder.relative_to(settings.root)
-            reason = f"no {missing[0]} in {shown} ({wanted[missing[0]].name})"
-            remedy = "Restore the file from upstream, or leave this session out."
+            reason = f"no {missing[0]} in {shown}"
+            remedy = f"The open MS data have none: {', '.join(_LONGITUDINAL_FILES)} alone."
+            if missing[0] in wanted:
+                reason += f" ({wanted[missing[0]].name})"
+                remedy = "Restore the file from upstream, or leave this session out."
             exclusions.append(Exclusion(participant_id, session_id, reason, remedy=remedy))
             continue
         scans.append(_scan(patient, session_id, images))

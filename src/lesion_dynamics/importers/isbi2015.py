@@ -12,8 +12,8 @@ loaders of ``training_final_v4.zip`` and ``testdata_website_2016-03-24.zip`` use
     training/training01/orig/training01_01_{flair,mprage,t2,pd}.nii.gz
     testdata_website/test01/preprocessed/test01_01_flair_pp.nii        (no masks)
 
-Our readings: MPRAGE is the T1w; PD is no sequence of this program and is left. Masks are drawn on
-the preprocessed scans, so ``orig`` scans have no reference mask. The dates are not published.
+Our readings: MPRAGE is the T1w, PD the PDw. Masks are drawn on the preprocessed scans, so
+``orig`` scans have no reference mask. The dates are not published.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _dataset(images: Images, rater: Rater) -> Dataset:
         rules=(
             "Everyone counts as MS. Age, sex and scanner are n/a: published for the group only.",
             UNDATED_RULE,
-            "MPRAGE is the T1w; PD is not read.",
+            "MPRAGE is the T1w, PD the PDw.",
             _MASK_RULES[rater] if images == "preprocessed" else no_mask,
         ),
         session_alignment="none" if images == "preprocessed" else "rigid",

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lesion_dynamics.atomic_files import translated_disk_errors
+from lesion_dynamics.atomic_files import write_bytes
 from lesion_dynamics.cohort.cohort import Scan
+from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.lesions.agreement import Agreement, agreement, summarise
 from lesion_dynamics.lesions.calibration import Reliability, pooled, reliability
 from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.lesions.operating_point_choice import ValidationScan
+from lesion_dynamics.npy_bytes import npy_bytes
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.preprocessing.steps import COMPUTED, Steps
 from lesion_dynamics.segmenter.segmenter import Segmenter
@@ -31,38 +32,63 @@ def probabilities(
     *,
     folder: Path,
     steps: Steps = COMPUTED,
-) -> list[ValidationScan]:
+) -> Sequence[ValidationScan]:
     """Lesion probability and reference of every scan on its native FLAIR grid.
 
-    folder : receives the arrays, and must stay while they are used: they are read from there as
-        they are needed, so that a cohort may be larger than the memory.
+    folder : receives the arrays, and must stay while they are used: a scan is read from there
+        each time it is looked at, so that a cohort may be larger than the memory.
 
     Raises
     ------
     OutputError : an array does not fit on the disk.
     """
-
-    def kept(voxels: NDArray[Any], name: str) -> NDArray[Any]:
-        path = folder / f"{len(found)}-{name}.npy"
-        with translated_disk_errors(path):
-            np.save(path, voxels)
-        return np.asarray(np.load(path, mmap_mode="r"))
-
-    found: list[ValidationScan] = []
+    kept = _ScansOnDisk(folder)
     for scan in scans:
         assert scan.reference_mask is not None
         ready = prepare_scan(scan, prepared, settings=segmenter.settings.preprocessing, steps=steps)
         probability = segmenter.probability(ready)
-        found.append(
+        kept.append(
             ValidationScan(
-                probability=kept(probability.voxels, "probability"),
-                reference=kept(read_mask(scan.reference_mask).voxels, "reference"),
+                probability=probability.voxels,
+                reference=read_mask(scan.reference_mask).voxels,
                 voxel_volume_mm3=probability.voxel_volume_mm3,
-                brain_mask=kept(ready.brain_mask.voxels, "brain_mask"),
+                brain_mask=ready.brain_mask.voxels,
                 affine=probability.affine,
             )
         )
-    return found
+    return kept
+
+
+class _ScansOnDisk(Sequence[ValidationScan]):
+    """Validation scans in a folder; one at a time is in memory."""
+
+    _ARRAYS = ("probability", "reference", "brain_mask")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._others: list[tuple[float, Affine | None]] = []
+
+    def append(self, scan: ValidationScan) -> None:
+        for name in self._ARRAYS:
+            write_bytes(self._path(len(self), name), npy_bytes(getattr(scan, name)))
+        self._others.append((scan.voxel_volume_mm3, scan.affine))
+
+    def __len__(self) -> int:
+        return len(self._others)
+
+    @overload
+    def __getitem__(self, place: int) -> ValidationScan: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[ValidationScan]: ...
+    def __getitem__(self, place: int | slice) -> ValidationScan | list[ValidationScan]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        voxel_volume_mm3, affine = self._others[place]
+        arrays = {name: np.load(self._path(place % len(self), name)) for name in self._ARRAYS}
+        return ValidationScan(**arrays, voxel_volume_mm3=voxel_volume_mm3, affine=affine)
+
+    def _path(self, place: int, name: str) -> Path:
+        return self._folder / f"{place}-{name}.npy"
 
 
 def validation_record(

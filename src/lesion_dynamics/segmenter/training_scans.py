@@ -6,7 +6,6 @@ from; a changed image, mask or setting makes another folder.
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from lesion_dynamics.atomic_files import (
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.reading import read_mask
 from lesion_dynamics.lesions.operating_point import label_lesions
+from lesion_dynamics.npy_bytes import npy_bytes
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.preprocessing.steps import COMPUTED, Steps
 from lesion_dynamics.segmenter.network_input import network_input, on_network_grid
@@ -97,7 +97,7 @@ def prepare_training_scan(
     folder = store / prepared_folder_name(scan, prepared, settings)
     if not _is_whole(folder):
         files = {
-            f"{name}.npy": _npy(array)
+            f"{name}.npy": npy_bytes(array)
             for name, array in _arrays(scan, prepared, settings, steps=steps).items()
         }
         needed_bytes = sum(len(content) for content in files.values())
@@ -137,13 +137,6 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     except OSError:
         if not _is_whole(folder):  # another process was quicker after all
             raise
-
-
-def _npy(array: NDArray[np.generic]) -> bytes:
-    # numpy writes to a file by itself, and says without an error number that the disk is full.
-    content = io.BytesIO()
-    np.save(content, array)
-    return content.getvalue()
 
 
 def _arrays(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lesion_dynamics.atomic_files import hash_of_content, hash_of_file, write_bytes
+from lesion_dynamics.npy_bytes import npy_bytes
 from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.source_hash import hash_of_source
 from lesion_dynamics.synthesis.fields import Draws, blur
@@ -135,7 +136,7 @@ def store_head(
     draws = Draws(int(rng.integers(2**62)))
     head = draw_stored_head(draws, shape_files, settings)
     # Maps by themselves, so that they can be memory-mapped; the small file last: it says whole.
-    write_bytes(maps, _npy(head.maps.numpy()))
+    write_bytes(maps, npy_bytes(head.maps.numpy()))
     small = io.BytesIO()
     np.savez(
         small,
@@ -145,12 +146,6 @@ def store_head(
     )
     write_bytes(path, small.getvalue())
     return path
-
-
-def _npy(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
-    content = io.BytesIO()
-    np.save(content, array)
-    return content.getvalue()
 
 
 def load_head(path: Path) -> StoredHead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 
 from lesion_dynamics.cohort.splits import Split
 from lesion_dynamics.errors import ModelVersionError
@@ -47,28 +48,43 @@ def require_unseen(split: Split, initial: ModelVersion | None, settings: TrainSe
     """
     if initial is None:
         return
-    seen = set(split.validation) & _learned_from(initial, cohort=settings.cohort.name)
-    if seen:
-        raise ModelVersionError(
-            f"its weights have learned from {len(seen)} of the {len(split.validation)} "
-            "participants that would validate",
-            where=f"initial_model_version={settings.initial_model_version}",
-            remedy="Take the fold and the split_seed that it was trained with."
-            if settings.folds > 1
-            else f"Set split_from={settings.initial_model_version}: everybody keeps the side they "
-            "had there.",
+    for label, learned, fold in _learned(initial, cohort=settings.cohort.name):
+        seen = set(split.validation) & learned
+        if seen:
+            raise ModelVersionError(
+                f"{label} has learned from {len(seen)} of the {len(split.validation)} participants "
+                "that would validate",
+                where=f"initial_model_version={settings.initial_model_version}",
+                remedy=f"{_remedy(label, fold, settings)} If they are other people with the same "
+                "ids, give this cohort a cohort.name of its own.",
+            )
+
+
+def _remedy(label: str, fold: str | None, settings: TrainSettings) -> str:
+    if settings.synthesis.share == 1:
+        return "Every labelled participant validates here: leave those out of the cohort."
+    if settings.folds > 1:
+        return (
+            f"Take the same split_seed and its fold, {fold}."
+            if fold
+            else f"It was trained without folds: train without them, with split_from={label}."
         )
+    return f"Set split_from={label}: everybody keeps the side they had there."
 
 
-def _learned_from(version: ModelVersion, *, cohort: str) -> set[str]:
-    """Participants of a cohort that a version, or one that it came from, was trained on."""
+def _learned(version: ModelVersion, *, cohort: str) -> Iterator[tuple[str, set[str], str | None]]:
+    """Label, participants of the cohort and fold of a version and of all that it came from."""
     training = version.manifest.training
-    seen: set[str] = set()
     if training.get("cohort") == cohort:
-        seen |= set((training.get("participants") or {}).get("training", ()))
+        participants = set((training.get("participants") or {}).get("training", ()))
+        yield version.label, participants, training.get("fold")
     before = training.get("initial_model_version")
-    while before:
-        if before.get("cohort") == cohort:
-            seen |= set(before.get("training_participants", ()))
+    while isinstance(before, Mapping):
+        if "training_participants" not in before:
+            _LOG.warning(
+                "whom %s, which %s came from, has learned from is not in the manifest",
+                *(before.get("label"), version.label),
+            )
+        elif before.get("cohort") == cohort:
+            yield str(before["label"]), set(before["training_participants"]), before.get("fold")
         before = before.get("initial_model_version")
-    return seen

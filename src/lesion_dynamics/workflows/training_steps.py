@@ -265,6 +265,7 @@ def chain_from(initial: ModelVersion) -> dict[str, Any]:
         "training_key": training.get("key"),
         # Whoever it learned from must not validate what comes of it.
         "cohort": training.get("cohort"),
+        "fold": training.get("fold"),
         "training_participants": list((training.get("participants") or {}).get("training", ())),
         "initial_model_version": training.get("initial_model_version"),
     }

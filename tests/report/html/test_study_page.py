@@ -9,6 +9,7 @@ from tests.workflows.analysis_cohort import one
 from lesion_dynamics.errors import MeasurementsError
 from lesion_dynamics.longitudinal.repeatability import Repeatability, RepeatabilityFigure
 from lesion_dynamics.report.html.facts import VersionFacts
+from lesion_dynamics.report.html.lineage import lineage_cells
 from lesion_dynamics.report.html.rendering import TEMPLATES
 from lesion_dynamics.report.html.results import page_name, read_results
 from lesion_dynamics.report.html.study_page import study_page
@@ -61,6 +62,17 @@ def test_the_sections_stand_in_their_order_and_the_answer_is_first(results):
         "answer", "participants", "study", "courses", "maps", "segmenter", "other-choices",
         "exclusions", "lineage", "cite",
     ]  # fmt: skip
+
+
+def test_the_lineage_tells_what_weights_came_from_and_nobody_s_id(results):
+    first = {"label": "seg/1", "training_participants": ["sub-a01"], "initial_model_version": None}
+    second = {**first, "label": "seg/2", "initial_model_version": first}
+    training = {"initial_model_version": second, "participants": {"training": ["sub-b02"]}}
+    cells = lineage_cells(results, "seg/3", VersionFacts(manifest={"training": training}))
+    told = {row[0]: " ".join(row[1]) for row in cells.rows}
+    assert told["started from"] == "seg/2, from seg/1"
+    assert told["participants of the training"] == "1 training"
+    assert not any(who in text for who in ("sub-a01", "sub-b02") for text in told.values())
 
 
 def test_table_one_is_the_paper_table(results):

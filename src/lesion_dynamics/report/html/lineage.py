@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lesion_dynamics.report.html.facts import VersionFacts
@@ -34,7 +35,7 @@ def lineage_cells(results: Results, version: str, facts: VersionFacts) -> Cells:
             ("participants of the training", [counts or UNKNOWN]),
             ("training data", [_data(training.get("data"))]),
             ("training code", [_git(training.get("git"))]),
-            ("started from", [str(initial) if initial else "nothing: trained from scratch"]),
+            ("started from", [_chain(initial) or "nothing: trained from scratch"]),
         ]
     else:
         rows.append(("training", ["its manifest is not at hand; models= names its folder"]))
@@ -44,6 +45,15 @@ def lineage_cells(results: Results, version: str, facts: VersionFacts) -> Cells:
     for name, digest in results.provenance.get("inputs_sha256", {}).items():
         rows.append((f"SHA-256 of {name}", [str(digest)]))
     return Cells("Lineage", ("what", "value"), rows)
+
+
+def _chain(initial: Any) -> str:
+    """The versions that a training's weights came from, the last one first."""
+    labels = []
+    while isinstance(initial, Mapping):
+        labels.append(str(initial.get("label", UNKNOWN)))
+        initial = initial.get("initial_model_version")
+    return ", from ".join(labels)
 
 
 def settings_cells(results: Results) -> Cells:
