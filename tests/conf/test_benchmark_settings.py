@@ -15,6 +15,7 @@ import disk_scenarios
 import kill_inference
 import kill_training
 
+from lesion_dynamics.api import SHIPPED
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.settings.training import TrainSettings
@@ -45,22 +46,21 @@ def test_the_small_recipe_leaves_no_part_of_the_baselines_out() -> None:
     assert small.segmenter.network.norm == large.segmenter.network.norm == "batch"
     assert small.synthesis.share == large.synthesis.share == 1
     assert small.trainer.workers == large.trainer.workers == 2
-    second = validated(TrainSettings, composed("train", "experiment=baseline_second"))
-    assert small.synthesis.head == second.synthesis.head
+    assert small.synthesis.head == large.synthesis.head
     larger = small.patch.final_size_voxels / small.patch.size_voxels
     assert larger == large.patch.final_size_voxels / large.patch.size_voxels == 1.5
 
 
-def test_the_second_part_of_the_baseline_goes_on_from_the_first_with_other_heads() -> None:
+def test_going_on_from_the_baseline_keeps_all_but_the_heads_and_the_length() -> None:
     first = validated(TrainSettings, composed("train", "experiment=baseline"))
-    second = validated(TrainSettings, composed("train", "experiment=baseline_second"))
-    assert second.initial_model_version == str(first.output)
+    second = validated(TrainSettings, composed("train", "experiment=baseline_hindbrain"))
+    assert second.initial_model_version == SHIPPED
     assert second.output != first.output
-    assert second.segmenter == first.segmenter
     assert second.seed != first.seed
-    usual = validated(TrainSettings, composed("train")).synthesis.head
-    assert second.synthesis.head == usual
+    for name in ("segmenter", "augmentation", "loss", "cohort"):
+        assert getattr(second, name) == getattr(first, name)
     assert first.synthesis.head == HeadSettings()
+    assert second.synthesis.head.brainstem
     # The learning rate falls over the last 2,000 steps of either; larger patches come at the end.
     for part in (first, second):
         steps = part.trainer.epochs * part.trainer.steps_per_epoch
