@@ -87,6 +87,8 @@ KNOBS: list[tuple[str, tuple[str, ...]]] = [
     ("segmenter.network.head_channels=3", ()),
     ("segmenter.network.norm=batch", ()),
     ("augmentation=none", ()),
+    ("augmentation.motion=1.0", ()),
+    ("augmentation.ghosting=1.0", ()),
     ("seed=2", ()),
 ]
 
