@@ -53,7 +53,7 @@ def test_the_small_recipe_leaves_no_part_of_the_baselines_out() -> None:
 
 def test_going_on_from_the_baseline_keeps_all_but_the_heads_and_the_length() -> None:
     first = validated(TrainSettings, composed("train", "experiment=baseline"))
-    second = validated(TrainSettings, composed("train", "experiment=baseline_hindbrain"))
+    second = validated(TrainSettings, composed("train", "experiment=baseline_infratentorial"))
     assert second.initial_model_version == SHIPPED
     assert second.output != first.output
     assert second.seed != first.seed

@@ -13,7 +13,7 @@ from lesion_dynamics.synthesis.head_store import StoredHead, load_head, store_he
 
 SEED = 13
 FORMER = HeadSettings()
-TODAY = HeadSettings(brainstem=True, hindbrain_lesions=1.0, even_lesions=1.0)
+TODAY = HeadSettings(brainstem=True, infratentorial_lesions=1.0, even_lesions=1.0)
 
 
 @pytest.fixture(scope="session")

@@ -119,6 +119,15 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert second.seen[0]["parent_run"] == first.seen[0]["parent_run"]
 
 
+def test_a_setting_that_fits_only_beside_another_may_be_searched_over(tmp_path: Path) -> None:
+    """Patience needs several validations, which another key of the space gives."""
+    space = {
+        "trainer.validate_every_epochs": {"choices": [1]},
+        "trainer.early_stopping_patience": {"choices": [3, 5]},
+    }
+    processes_looked_at(settings(tmp_path, space=space))
+
+
 @pytest.mark.parametrize(
     "other", [{"objective": "mean_dice"}, {"overrides": ["segmenter=unet"]}], ids=str
 )

@@ -50,7 +50,7 @@ def test_every_knob_of_the_synthesis_names_another_training(
         (*DRAWN, "synthesis.share=0.6"),
         (*DRAWN, "synthesis.share=0.5", "synthesis.heads=2"),
         (*DRAWN, "synthesis.share=0.5", "synthesis.head.brainstem=true"),
-        (*DRAWN, "synthesis.share=0.5", "synthesis.head.hindbrain_lesions=0.1"),
+        (*DRAWN, "synthesis.share=0.5", "synthesis.head.infratentorial_lesions=0.1"),
         (*DRAWN, "synthesis.share=0.5", "synthesis.head.even_lesions=0.1"),
         with_shapes,
         (*with_shapes, "synthesis.left_out=[patient01]"),

@@ -77,6 +77,16 @@ def test_weights_that_know_a_validation_participant_are_refused(
         match=r"lesion-segmenter/1 has learned from \d of the .*split_from=lesion-segmenter/1:",
     ):
         plan_training(place.training(*FINE, f"split_seed={other}"))
+    with pytest.raises(ModelVersionError, match=r"leave those out of the cohort\. If they"):
+        plan_training(place.training(*FINE, "segmenter.spacing_mm=1", "synthesis.share=1"))
+    fold = next(
+        fold
+        for fold in (1, 2)
+        if set(plan_training(place.training("folds=2", f"fold={fold}")).split.validation)
+        & set(sides["training"])
+    )
+    with pytest.raises(ModelVersionError, match=r"trained without folds: .*split_from=lesion-seg"):
+        plan_training(place.training(*FINE, "folds=2", f"fold={fold}"))
     kept = plan_training(
         place.training(*FINE, f"split_seed={other}", "split_from=lesion-segmenter/1")
     )

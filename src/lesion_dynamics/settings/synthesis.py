@@ -14,14 +14,14 @@ class HeadSettings(Strict):
 
     brainstem : whether the brainstem is even tissue of its own; otherwise its surface is folded
         cortex as elsewhere.
-    hindbrain_lesions : share of heads with lesions that have some in brainstem or cerebellum,
+    infratentorial_lesions : share of heads with lesions that have some in brainstem or cerebellum,
         beside those that fall there by chance.
     even_lesions : share of heads in which whole lesions are bright or faint; in the others
         brightness changes within them, too.
     """
 
     brainstem: bool = False
-    hindbrain_lesions: float = Field(default=0.0, ge=0, le=1)
+    infratentorial_lesions: float = Field(default=0.0, ge=0, le=1)
     even_lesions: float = Field(default=0.0, ge=0, le=1)
 
 

@@ -186,16 +186,6 @@ class TrainerSettings(Strict):
         most = min(self.epochs, self.validate_every_epochs)
         return max(step for step in range(1, most + 1) if self.epochs % step == 0)
 
-    @model_validator(mode="after")
-    def _patience_can_end(self) -> TrainerSettings:
-        validations = self.epochs // self.validation_interval
-        if self.early_stopping_patience >= validations:
-            raise ValueError(
-                f"early_stopping_patience={self.early_stopping_patience} never ends a training of "
-                f"{validations} validation(s): set a smaller validate_every_epochs or patience"
-            )
-        return self
-
     @property
     def processes(self) -> int:
         """Processes that train together."""
@@ -273,6 +263,17 @@ class TrainSettings(Strict):
                 f"patch.final_fraction={share:g} of {epochs} epochs is none: at least "
                 f"{0.5 / epochs:.3g} is needed for one, or more trainer.epochs"
             )
+        loop, validations = self.trainer, epochs // self.trainer.validation_interval
+        if loop.early_stopping_patience >= validations:
+            raise ValueError(
+                f"trainer.early_stopping_patience={loop.early_stopping_patience} never ends a "
+                f"training of {validations} validation(s): set a smaller "
+                "trainer.validate_every_epochs or patience"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _split_settings_fit_together(self) -> TrainSettings:
         if self.fold > self.folds:
             raise ValueError(f"fold={self.fold} is above folds={self.folds}")
         if self.folds > 1 and self.synthesis.share == 1:

@@ -21,7 +21,7 @@ from lesion_dynamics.phantom.anatomy import load_template
 from lesion_dynamics.settings.synthesis import HeadSettings
 from lesion_dynamics.synthesis.bright_places import bright_places
 from lesion_dynamics.synthesis.fields import Draws, blur
-from lesion_dynamics.synthesis.hindbrain import brainstem_places, cerebellum_places
+from lesion_dynamics.synthesis.infratentorial import brainstem_places, cerebellum_places
 from lesion_dynamics.synthesis.limits import GRID
 
 _SURFACE_FOLDS_MM = 24.0  # deeper grey matter is nuclei, not cortex
@@ -38,7 +38,7 @@ class TemplateMaps:
     white, grey, ventricle : fractions. depth_mm : to the surface, positive inside.
     ventricle_distance_mm. side_mm : |x|, distance to the midplane. cerebellum, limbic,
     tracts, brainstem : 0 to 1, see :mod:`lesion_dynamics.synthesis.bright_places` and
-    :mod:`lesion_dynamics.synthesis.hindbrain`.
+    :mod:`lesion_dynamics.synthesis.infratentorial`.
     origin_mm : world place of voxel 0.
     """
 

@@ -50,7 +50,7 @@ def draw_lesions(
         if draws.happens(0.75):
             volume, scale = 10 ** draws.uniform(1.7, 3.5), draws.uniform(2.0, 4.0)
             level = torch.maximum(level, _free(draws, head, scale=scale, volume_mm3=volume))
-        if settings.hindbrain_lesions and draws.happens(settings.hindbrain_lesions):
+        if settings.infratentorial_lesions and draws.happens(settings.infratentorial_lesions):
             volume, scale = 10 ** draws.uniform(1.5, 3.0), draws.uniform(2.5, 6.0)
             places = head.brainstem if draws.happens(0.5) else head.cerebellum * head.white
             level = torch.maximum(

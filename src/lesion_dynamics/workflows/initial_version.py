@@ -46,15 +46,16 @@ def require_unseen(split: Split, initial: ModelVersion | None, settings: TrainSe
     ------
     ModelVersionError : they do.
     """
-    if initial is None:
+    reference = settings.initial_model_version
+    if initial is None or reference is None:
         return
-    for label, learned, fold in _learned(initial, cohort=settings.cohort.name):
+    for label, learned, fold in _learned(initial, reference, cohort=settings.cohort.name):
         seen = set(split.validation) & learned
         if seen:
             raise ModelVersionError(
                 f"{label} has learned from {len(seen)} of the {len(split.validation)} participants "
                 "that would validate",
-                where=f"initial_model_version={settings.initial_model_version}",
+                where=f"initial_model_version={reference}",
                 remedy=f"{_remedy(label, fold, settings)} If they are other people with the same "
                 "ids, give this cohort a cohort.name of its own.",
             )
@@ -72,12 +73,17 @@ def _remedy(label: str, fold: str | None, settings: TrainSettings) -> str:
     return f"Set split_from={label}: everybody keeps the side they had there."
 
 
-def _learned(version: ModelVersion, *, cohort: str) -> Iterator[tuple[str, set[str], str | None]]:
-    """Label, participants of the cohort and fold of a version and of all that it came from."""
+def _learned(
+    version: ModelVersion, reference: str, *, cohort: str
+) -> Iterator[tuple[str, set[str], str | None]]:
+    """Name, participants of the cohort and fold of a version and of all that it came from.
+
+    reference : what the version was asked for by: a folder need not be registered here.
+    """
     training = version.manifest.training
     if training.get("cohort") == cohort:
         participants = set((training.get("participants") or {}).get("training", ()))
-        yield version.label, participants, training.get("fold")
+        yield reference, participants, training.get("fold")
     before = training.get("initial_model_version")
     while isinstance(before, Mapping):
         if "training_participants" not in before:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra import compose
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from lesion_dynamics.atomic_files import hash_of_content
 from lesion_dynamics.errors import ConfigurationError
@@ -118,16 +118,10 @@ def require_one_process_each(settings: SearchSettings) -> None:
     for own in [[], *([one] for one in proposed)]:
         where = f"space {own[0]}" if own else "overrides"
         composed = compose("train", [*settings.overrides, *own])
-        require_one_process(_processes_of(composed.trainer), where=where)
-
-
-def _processes_of(trainer: DictConfig) -> TrainerSettings:
-    """A loop with what decides how many processes train, whatever else is searched over."""
-    given = {name: trainer[name] for name in ("accelerator", "devices", "num_nodes")}
-    plain = {
-        "epochs": 1, "steps_per_epoch": 1, "validate_every_epochs": 1, "workers": 0, "threads": 0,
-    }  # fmt: skip
-    return validated(TrainerSettings, plain | given)
+        trainer = OmegaConf.to_container(composed.trainer, resolve=True)
+        assert isinstance(trainer, dict)
+        loop = validated(TrainerSettings, {str(key): one for key, one in trainer.items()})
+        require_one_process(loop, where=where)
 
 
 def train_with(overrides: Sequence[str]) -> ModelVersion:

@@ -8,7 +8,7 @@ from tests.synthesis.conftest import FORMER, TODAY
 
 from lesion_dynamics.synthesis.fields import Draws
 from lesion_dynamics.synthesis.head import Head, draw_head, template_maps
-from lesion_dynamics.synthesis.hindbrain import brainstem_places, cerebellum_places
+from lesion_dynamics.synthesis.infratentorial import brainstem_places, cerebellum_places
 from lesion_dynamics.synthesis.lesion_maps import LesionMaps, draw_lesions
 
 PONS, MIDBRAIN, MEDULLA = (4, -27, -32), (6, -24, -12), (2, -42, -56)
@@ -21,7 +21,7 @@ def at(place: tuple[float, float, float]) -> tuple[float, float]:
     return float(brainstem_places(x, y, z)), float(cerebellum_places(y, z))
 
 
-def hindbrain(head: Head) -> torch.Tensor:
+def infratentorial(head: Head) -> torch.Tensor:
     return torch.maximum(head.brainstem, head.cerebellum) > 0.9
 
 
@@ -73,13 +73,13 @@ def drawn(head: Head, seed: int, **settings: float) -> LesionMaps:
     return draw_lesions(Draws(seed), head, (), chosen)
 
 
-def test_lesions_of_the_hindbrain_come_beside_the_others(today: Head) -> None:
-    place, met = hindbrain(today), []
+def test_lesions_of_the_infratentorial_come_beside_the_others(today: Head) -> None:
+    place, met = infratentorial(today), []
     for seed in range(6):
         without = drawn(today, seed).label
         if not bool(without.any()):
             continue
-        both = drawn(today, seed, hindbrain_lesions=1.0).label
+        both = drawn(today, seed, infratentorial_lesions=1.0).label
         added = both & ~without
         assert not bool((without & ~both).any())
         assert not bool((added & ~(torch.maximum(today.brainstem, today.cerebellum) > 0.2)).any())

@@ -1,8 +1,8 @@
 """Brainstem and cerebellum: where they lie in MNI space.
 
 The template's maps call the brainstem half grey, half white matter, and it lies at the surface:
-drawn as the rest it would be folded cortex. It has no cortex; in FLAIR it is as even as white
-matter (Naidich et al. 2009, Duvernoy's Atlas of the Human Brain Stem and Cerebellum).
+drawn as the rest it would be folded cortex, which it has not. The lines and their radii are our own
+reading of the template; its volume is held against an adult's in the tests.
 """
 
 from __future__ import annotations
