@@ -9,7 +9,7 @@ import pytest
 from tests.preprocessing.motions import after, displacement, mask_of, motion
 
 from lesion_dynamics.imaging.image import Image
-from lesion_dynamics.preprocessing import registration, sessions
+from lesion_dynamics.preprocessing import registration, session_pairs
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan, PreparedSequence
 from lesion_dynamics.preprocessing.resampling import resample
 from lesion_dynamics.preprocessing.rigid_motion import mean_motion
@@ -74,9 +74,9 @@ def test_many_sessions_are_registered_to_the_sharpest_in_any_order(
     stretched = [Image(flair.voxels + k, flair.affine * np.array([[1, 1, 1 + 0.1 * k, 1]] * 4))
                  for k in (2, 1, 3, 4, 0.5)]  # fmt: skip
     many = [prepared(image) for image in stretched]
-    assert sessions._pairs_to_register(many) == [(4, 0), (4, 1), (4, 2), (4, 3)]
-    assert sessions._pairs_to_register(many[::-1]) == [(0, 1), (0, 2), (0, 3), (0, 4)]
-    assert sessions._pairs_to_register(many[:4]) == list(itertools.combinations(range(4), 2))
+    assert session_pairs.pairs_to_register(many) == [(4, 0), (4, 1), (4, 2), (4, 3)]
+    assert session_pairs.pairs_to_register(many[::-1]) == [(0, 1), (0, 2), (0, 3), (0, 4)]
+    assert session_pairs.pairs_to_register(many[:4]) == list(itertools.combinations(range(4), 2))
     assert len(align_sessions(many, settings=settings.registration)) == 5
 
 

@@ -15,9 +15,10 @@ from lesion_dynamics.cohort.pixel_check import unusable_masks, unusable_scans
 from lesion_dynamics.errors import ScanError
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.preprocessing.steps import Steps
-from lesion_dynamics.records.derivatives import ScanOutputs, finished_row, scan_key
+from lesion_dynamics.records.derivatives import ScanOutputs, scan_key
 from lesion_dynamics.records.file_hashes import FileHashes
 from lesion_dynamics.settings.inference import InferSettings
+from lesion_dynamics.workflows.inference_keys import finished, inputs_of
 from lesion_dynamics.workflows.inference_quality import quality_task
 from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask
 from lesion_dynamics.workflows.objects.mirror import Mirror
@@ -111,12 +112,14 @@ def work_on(
         _LOG.warning("left out: %s", exclusion.line)
     for mask in (*cohort.unused_masks, *_unusable_masks(tasks, settings)):
         _LOG.warning("segmented all the same, without its reference mask: %s", mask.line)
-    kept = len(rows)
     to_do = _to_do(tasks, unusable, version, folder)
     new_rows, failed = _segment(to_do, version, steps, settings, mirror)
     failed.sort(key=lambda one: (one.participant_id, one.session_id or ""))
     for failure in failed:  # the others were said before the work began
         _LOG.warning("failed: %s", failure.line)
+    for failure in failed:
+        rows.pop((failure.participant_id, failure.session_id or ""), None)
+    kept = len(rows.keys() - new_rows.keys())
     rows.update(new_rows)
     return Worked(tuple(tasks), rows, kept, tuple(unusable), tuple(failed))
 
@@ -134,7 +137,7 @@ def require_some_usable(scans: int, unusable: Sequence[Exclusion]) -> None:
 def _look_up(
     cohort: Cohort, version: ModelVersion, folder: Path, settings: InferSettings
 ) -> tuple[Rows, list[ParticipantTask]]:
-    """Rows of the scans that are up to date, and all participants with those that are not."""
+    """Rows of the scans that are done, and all participants with the scans that are not."""
     hashes = FileHashes(settings.cache.folder)
     with ThreadPoolExecutor(settings.executor.processes or cores()) as pool:
         hashed = list(pool.map(lambda scan: _file_hashes(scan, hashes), cohort.scans))
@@ -143,28 +146,19 @@ def _look_up(
     pairs = zip(cohort.scans, hashed, strict=True)
     for participant_id, grouped in groupby(pairs, key=lambda pair: pair[0].participant_id):
         members = list(grouped)
+        of_sessions = {scan.session_id: files for scan, files in members}
         scan_tasks: list[ScanTask] = []
-        for scan, files in members:
-            inputs: dict[str, Any] = {
-                "files": files,
-                "prepared": (scan.prepared or settings.cohort.prepared).model_dump(),
-                "session_alignment": settings.cohort.session_alignment,
-                "mni": settings.mni,
-            }
-            if settings.cohort.session_alignment != "none":
-                inputs["sessions_aligned_with"] = {s.session_id: f for s, f in members}
-                inputs["correct_drift"] = settings.cohort.distortion.correct_drift
+        for scan, _ in members:
+            inputs = inputs_of(scan, of_sessions, version, settings)
             outputs = ScanOutputs.of(participant_id, scan.session_id, folder)
             key = scan_key(inputs, version)
-            scan_tasks.append(ScanTask(scan, key, inputs, outputs))
-        due = set()
-        for task in scan_tasks:
-            row = finished_row(task.outputs, task.key, hash_of=hashes.of)
-            if row is None:
-                due.add(task.scan.key)
-            else:
-                rows[task.scan.key] = row
-        tasks.append(ParticipantTask(tuple(scan_tasks), frozenset(due)))
+            done = finished(inputs, key, outputs, version, hash_of=hashes.of)
+            done_with = None
+            if done is not None:
+                done_with, rows[scan.key] = done
+            scan_tasks.append(ScanTask(scan, key, inputs, outputs, done_with))
+        due = frozenset(task.scan.key for task in scan_tasks if task.done_with is None)
+        tasks.append(ParticipantTask(tuple(scan_tasks), due))
     hashes.keep()
     return rows, tasks
 
@@ -209,6 +203,8 @@ def _to_do(
         if not scans:
             continue
         due = frozenset(key for key in task.due if key not in bad)
+        if len({t.done_with for t in scans} - {None}) > 1:  # they lie in spaces of their own
+            due = frozenset(t.scan.key for t in scans)
         usable = ParticipantTask(scans, due)
         quality = quality_task(usable, folder, preprocessing)
         if due or quality is not None:
@@ -249,12 +245,23 @@ def _segment(
     ):
         for scan_task in done.item.scans:
             key = scan_task.scan.key
-            if key not in done.item.due:
-                continue
-            outcome = done.result[key] if done.result is not None else str(done.failure)
+            if done.result is not None:
+                outcome = done.result.get(key)
+            else:
+                outcome = str(done.failure) if _is_lost(scan_task, done.item, version) else None
             if isinstance(outcome, str):
                 failed.append(Exclusion(*key, outcome, failed=True))
-            else:
+            elif outcome is not None:
                 rows[key] = outcome
                 publish_scan(mirror, scan_task.outputs)
     return rows, failed
+
+
+def _is_lost(task: ScanTask, participant: ParticipantTask, version: ModelVersion) -> bool:
+    """Whether a scan has no outputs any more, after the work on its participant broke off."""
+    if task.done_with is None:
+        return True
+    if not participant.due:
+        return False
+    done = finished(task.input_hashes, task.key, task.outputs, version)
+    return done is None or done[0] != task.done_with

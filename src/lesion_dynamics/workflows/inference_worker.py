@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from lesion_dynamics.errors import DiskFullError, UserError
+from lesion_dynamics.errors import DiskFullError, ScanError, UserError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.lesions.alternatives import measure_alternatives
 from lesion_dynamics.longitudinal.measurements import MEASURED
@@ -19,17 +19,17 @@ from lesion_dynamics.model_version import LONGITUDINAL, ModelVersion
 from lesion_dynamics.preprocessing.mni import register_to_mni, to_mni
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.preprocessing.prepared_scan import PreparedScan
-from lesion_dynamics.preprocessing.sessions import align_sessions
+from lesion_dynamics.preprocessing.sessions import align_what_registers
 from lesion_dynamics.preprocessing.steps import Steps
-from lesion_dynamics.quality.scan_measures import measure_participant
 from lesion_dynamics.records.derivatives import write_scan
 from lesion_dynamics.records.mni_outputs import InMni
 from lesion_dynamics.segmenter.longitudinal import consistent_probabilities
 from lesion_dynamics.segmenter.segmenter import Segmenter
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.engine import EngineName
-from lesion_dynamics.workflows.inference_quality import keep_measures
-from lesion_dynamics.workflows.inference_tasks import ParticipantTask, QualityTask, ScanTask
+from lesion_dynamics.workflows.inference_keys import with_sessions
+from lesion_dynamics.workflows.inference_tasks import ParticipantTask, ScanTask, SessionsUsed
+from lesion_dynamics.workflows.quality_measuring import measure_quality
 from lesion_dynamics.workflows.scan_geometry import geometry_row
 from lesion_dynamics.workflows.scan_segmentation import segmented
 
@@ -71,58 +71,127 @@ def load_segmenter(
 
 
 def segment_participant(task: ParticipantTask) -> dict[tuple[str, str], Outcome]:
-    """Prepare the participant's scans, align them, segment and write those that are due."""
+    """Prepare the participant's scans, align them, segment and write those that are due.
+
+    The outputs of aligned sessions rest on each other. A session that cannot be used now is not
+    counted in, and the key of the others says so; those that were written with it, or without
+    one that is counted in now, are written again, so that all lie in one space.
+
+    Returns
+    -------
+    Outcome of every scan that is due, and of every other one that was written again or that no
+    longer lies in the others' space; nothing of those that stay as they are.
+    """
     assert _worker is not None, "load_segmenter initialises every process"
     if isinstance(_worker, UserError):
         raise _worker
+    aligning = _worker.cohort.session_alignment != "none"
     outcomes: dict[tuple[str, str], Outcome] = {}
-    prepared: dict[tuple[str, str], PreparedScan] = {}
-    all_needed = task.quality is not None or _worker.cohort.session_alignment != "none"
-    wanted = task.scans if all_needed else _due(task)
+    wanted = task.scans if task.quality is not None or aligning else _due(task)
+    prepared = _prepared(_worker, wanted, outcomes)
+    if aligning:
+        prepared = _aligned(_worker, prepared, outcomes)
+    spaces = {one.done_with for one in task.scans} - {None}
+    if task.due:
+        used = _segment_due(_worker, task, prepared, outcomes)
+        spaces |= {used} if used is not None else set()
+    if task.quality is not None:
+        _measure_quality(_worker, task, prepared)
+    if aligning and task.due and len(spaces) > 1:
+        return outcomes
+    return {key: outcome for key, outcome in outcomes.items() if key in task.due}
+
+
+def _prepared(
+    worker: _Worker, wanted: Sequence[ScanTask], outcomes: dict[tuple[str, str], Outcome]
+) -> dict[tuple[str, str], PreparedScan]:
+    found: dict[tuple[str, str], PreparedScan] = {}
     for scan_task in wanted:
         try:
-            prepared[scan_task.scan.key] = prepare_scan(
+            found[scan_task.scan.key] = prepare_scan(
                 scan_task.scan,
-                _worker.cohort.prepared,
-                settings=_worker.segmenter.settings.preprocessing,
-                steps=_worker.steps,
+                worker.cohort.prepared,
+                settings=worker.segmenter.settings.preprocessing,
+                steps=worker.steps,
             )
         except Exception as error:  # noqa: BLE001  one scan never stops the others
             outcomes[scan_task.scan.key] = _reason(error)
-    if _worker.cohort.session_alignment != "none" and len(prepared) > 1:
-        aligned = align_sessions(
+    return found
+
+
+def _aligned(
+    worker: _Worker,
+    prepared: Mapping[tuple[str, str], PreparedScan],
+    outcomes: dict[tuple[str, str], Outcome],
+) -> dict[tuple[str, str], PreparedScan]:
+    """The sessions that can be registered to each other, in the middle of them."""
+    try:
+        placed = align_what_registers(
             list(prepared.values()),
-            settings=_worker.segmenter.settings.preprocessing.registration,
-            correct_drift=_worker.cohort.distortion.correct_drift,
-            steps=_worker.steps,
+            [session_id for _, session_id in prepared],
+            settings=worker.segmenter.settings.preprocessing.registration,
+            correct_drift=worker.cohort.distortion.correct_drift,
+            steps=worker.steps,
         )
-        prepared = dict(zip(prepared, aligned, strict=True))
-    shared = _shared(_worker, prepared, outcomes) if _worker.version.mode == LONGITUDINAL else {}
-    for scan_task in _due(task):
-        ready = None if scan_task.scan.key in outcomes else prepared.get(scan_task.scan.key)
-        if ready is None:
-            continue
+    except Exception as error:  # noqa: BLE001  one participant never stops the others
+        outcomes.update(dict.fromkeys(prepared, _reason(error)))
+        return {}
+    found: dict[tuple[str, str], PreparedScan] = {}
+    for key, one in zip(prepared, placed, strict=True):
+        if isinstance(one, ScanError):
+            outcomes[key] = _reason(one)
+        else:
+            found[key] = one
+    return found
+
+
+def _segment_due(
+    worker: _Worker,
+    task: ParticipantTask,
+    prepared: Mapping[tuple[str, str], PreparedScan],
+    outcomes: dict[tuple[str, str], Outcome],
+) -> SessionsUsed | None:
+    """Segment and write the scans whose outputs are not there or rest on other sessions.
+
+    Returns
+    -------
+    The sessions that they rest on; None where no scan came to be written.
+    """
+    ready = [one for one in task.scans if one.scan.key in prepared]
+    done_with = {one.done_with for one in ready}
+    if not ready or (None not in done_with and len(done_with) == 1):
+        return None
+    aligned: tuple[str, ...] = ()
+    if worker.cohort.session_alignment != "none":
+        aligned = tuple(sorted(session_id for _, session_id in prepared))
+    shared = None
+    if worker.version.mode == LONGITUDINAL:
+        shared = _shared(worker, prepared, outcomes)
+    used = SessionsUsed(aligned, tuple(sorted(session_id for _, session_id in shared or ())))
+    to_write = [t for t in ready if t.scan.key not in outcomes and t.done_with != used]
+    for scan_task in to_write:
+        key = scan_task.scan.key
         try:
-            outcomes[scan_task.scan.key] = _segment_scan(
-                _worker, scan_task, ready, shared.get(scan_task.scan.key)
+            outcomes[key] = _segment_scan(
+                worker,
+                with_sessions(scan_task, used, worker.version),
+                prepared[key],
+                None if shared is None else shared[key],
             )
         except Exception as error:  # noqa: BLE001  one scan never stops the others
-            outcomes[scan_task.scan.key] = _reason(error)
-    if task.quality is not None:
-        _measure_quality(_worker, task.quality, prepared)
-    return outcomes
+            outcomes[key] = _reason(error)
+    return used if to_write else None
 
 
 def _measure_quality(
-    worker: _Worker, task: QualityTask, prepared: Mapping[tuple[str, str], PreparedScan]
+    worker: _Worker, task: ParticipantTask, prepared: Mapping[tuple[str, str], PreparedScan]
 ) -> None:
-    intensity = worker.segmenter.settings.preprocessing.intensity
     try:
-        measured = measure_participant(list(prepared.values()), intensity=intensity)
-        sessions = [session_id for _, session_id in prepared]
-        keep_measures(task, dict(zip(sessions, measured, strict=True)))
+        intensity = worker.segmenter.settings.preprocessing.intensity
+        measure_quality(task, prepared, intensity=intensity)
     except Exception as error:  # noqa: BLE001  lesion volumes do not wait for quality control
-        _LOG.warning("quality of %s was not measured: %s", task.path.parent.name, _reason(error))
+        who = task.scans[0].scan.participant_id
+        _LOG.warning("quality of %s was not measured: %s", who, _reason(error))
 
 
 def _reason(error: Exception) -> str:
@@ -156,11 +225,15 @@ def _shared(
             found[key] = worker.segmenter.probability(ready)
         except Exception as error:  # noqa: BLE001  one scan never stops the others
             outcomes[key] = _reason(error)
-    informed = consistent_probabilities(
-        [prepared[key] for key in found],
-        list(found.values()),
-        intensity=worker.segmenter.settings.preprocessing.intensity,
-    )
+    try:
+        informed = consistent_probabilities(
+            [prepared[key] for key in found],
+            list(found.values()),
+            intensity=worker.segmenter.settings.preprocessing.intensity,
+        )
+    except Exception as error:  # noqa: BLE001  one participant never stops the others
+        outcomes.update(dict.fromkeys(found, _reason(error)))
+        return {}
     return dict(zip(found, informed, strict=True))
 
 

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from lesion_dynamics.errors import DiskFullError, UserError
-from lesion_dynamics.worker_process import follow_parent
+from lesion_dynamics.workflows.pool_run import Begin, Done, PoolRun
 
+__all__ = ["Done", "cores", "in_processes"]
 _LOG = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Done(Generic[Item, Result]):
-    """What became of one item: a result, or a failure with its reason."""
-
-    item: Item
-    result: Result | None
-    failure: str | None
+_DIED_TWICE = "the process that worked on it died twice (out of memory?)"
+_NEVER_BEGAN = "no process lived long enough to begin with it (out of memory?)"
 
 
 def cores() -> int:
@@ -47,79 +36,63 @@ def in_processes(
 ) -> Iterator[Done[Item, Result]]:
     """Yield what became of each item, in the order in which they finish.
 
-    A `UserError` raised for an item is its failure. An item whose process dies (out of memory,
-    killed) is tried once more in a process of its own; only if that one dies too it has failed.
-    A full disk, which no item is to blame for, is raised; and so is any other exception, which is
-    a defect.
+    A `UserError` raised for an item is its failure. When a process dies (out of memory, killed),
+    the items that were being worked on are tried once more at the end, each in a process of its
+    own, and have failed if that one dies too; the others are done again side by side, from the
+    second such death on in half as many processes. Items that came to a process that could not
+    be initialised are done again in as many as could; if none can, not even a single one, every
+    item fails with the initialiser's reason.
+    A full disk, which no item is to blame for, is raised; and so is any other exception of
+    ``function``, which is a defect.
 
     processes : 0 is one a core.
     """
     workers = max(1, min(processes or cores(), len(items)))
+    begin = (initializer, arguments)
     with tqdm(
         total=len(items), desc=description, unit="", disable=not sys.stderr.isatty() or not items
     ) as progress:
-        left = list(items)
-        for alone in (False, True):
-            groups = [[item] for item in left] if alone else [left]
-            done = _pass(function, groups, 1 if alone else workers, initializer, arguments)
-            left = []
-            for item, outcome in done:
-                if outcome is None:
-                    left.append(item)
-                    continue
-                progress.update()
-                yield outcome
-            if not left:
-                return
-            _LOG.warning("%s: a process died; %d items are done again", description, len(left))
-        for item in left:
+        for done in _side_by_side_then_alone(function, items, workers, begin, description):
             progress.update()
-            reason = "the process that worked on it died twice (out of memory?)"
-            yield Done(item, None, reason)
+            yield done
 
 
-def _pass(
+def _side_by_side_then_alone(
     function: Callable[[Item], Result],
-    groups: Sequence[Sequence[Item]],
+    items: Sequence[Item],
     workers: int,
-    initializer: Callable[..., None] | None,
-    arguments: tuple[Any, ...],
-) -> Iterator[tuple[Item, Done[Item, Result] | None]]:
-    """A pool for each group of items; an outcome of None means that the item's process died."""
-    for group in groups:
-        pool = _pool(workers, initializer, arguments)
-        try:
-            futures: dict[Future[Result], Item] = {pool.submit(function, i): i for i in group}
-            for future in as_completed(futures):
-                yield futures[future], _outcome(futures[future], future)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _outcome(item: Item, future: Future[Result]) -> Done[Item, Result] | None:
-    try:
-        return Done(item, future.result(), None)
-    except BrokenProcessPool:
-        return None
-    except DiskFullError:
-        raise
-    except UserError as error:
-        return Done(item, None, str(error))
-
-
-def _pool(
-    workers: int, initializer: Callable[..., None] | None, arguments: tuple[Any, ...]
-) -> ProcessPoolExecutor:
-    # spawn: a forked child of a process with running threads (torch, ITK) can hang.
-    return ProcessPoolExecutor(
-        max_workers=workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
-        initargs=(initializer, arguments),
-    )
-
-
-def _begin(initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    follow_parent()
-    if initializer is not None:
-        initializer(*arguments)
+    begin: Begin,
+    description: str,
+) -> Iterator[Done[Item, Result]]:
+    left = list(range(len(items)))
+    suspects: list[int] = []
+    deaths = 0
+    while left:
+        one = PoolRun(function, items, left, workers, begin)
+        yield from one.outcomes()
+        suspects += one.interrupted
+        came_of_none = len(one.not_begun) == len(left)
+        left = one.not_begun
+        if one.refusal is None and not one.broke:
+            break
+        if one.workers == 1 and came_of_none:
+            reason = one.refusal or _NEVER_BEGAN
+            yield from (Done(items[index], None, reason) for index in left)
+            break
+        if one.refusal is not None:
+            # Perhaps so many at once lack what fewer would have, such as memory of a GPU.
+            workers = max(1, min(len(one.ready), one.workers - 1))
+            _LOG.warning("%s: from now on %d at once: %s", description, workers, one.refusal)
+            continue
+        deaths += 1
+        again = len(left) + len(one.interrupted)
+        _LOG.warning("%s: a process died; %d items are done again", description, again)
+        if not one.interrupted:  # it died before it could begin
+            workers = 1
+        elif deaths > 1:
+            workers = max(1, workers // 2)
+    for index in suspects:
+        alone = PoolRun(function, items, [index], 1, begin)
+        yield from alone.outcomes()
+        if alone.refusal is not None or alone.broke:
+            yield Done(items[index], None, alone.refusal or _DIED_TWICE)
