@@ -45,9 +45,10 @@ def count_rows(
         fit, model = _fit(rows, nmosd, settings)
     except FitRefusedError as refused:
         for key, n in zip(_KEYS, sizes, strict=True):
-            yield Row(*key, Estimate(n=n, note=f"not fitted: {refused}"), SECONDARY)
+            estimate = Estimate(n=n, note=f"not fitted: {refused}").noted(new.left_out)
+            yield Row(*key, estimate, SECONDARY)
         return
-    note = "; ".join(part for part in (new.note, model.note) if part)
+    note = "; ".join(part for part in (new.note, new.left_out, model.note) if part)
     combinations = np.zeros((3, fit.coefficients.size))
     combinations[0, 0] = combinations[1, 1] = 1
     combinations[2, :2] = 1, -1
