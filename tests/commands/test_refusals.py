@@ -24,6 +24,8 @@ from tests.commands.command_line import run
         ("infer.py", ["executor.process=2"], ["executor.process", "processes"]),
         ("infer.py", ["model_version=no-such-name/7"], ["no-such-name/7", "train.py"]),
         ("infer.py", ["model_version=nothing"], ["model_version=nothing", "NAME/NUMBER"]),
+        ("train.py", ["early_stopping_patience=3"], ["Did you mean trainer.early_stopping_pa"]),
+        ("analyze.py", ["cohort.manifest=a.tsv"], ["No file of conf/", "+cohort.manifest=..."]),
         ("analyze.py", ["study.washout=3"], ["study.washout", "washout_days"]),
         ("analyze.py", ["cohort.root=nowhere"], ["nowhere", "no cohort folder"]),
     ],

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from tests.conf.test_configuration import ROOTS
 from tests.conftest import ROOT, composed
 from tests.docs.documents import ELSEWHERE, OURS, PAGES, Command, commands, inline
@@ -116,3 +119,23 @@ def test_every_page_is_in_the_site() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("nav:")[2]
     listed = set(re.findall(r": ([\w-]+\.md)$", navigation, flags=re.MULTILINE))
     assert listed == {path.name for path in Path(ROOT / "docs").glob("*.md")}
+
+
+def test_every_override_in_the_text_is_one_that_some_command_takes() -> None:
+    """Of a line of text nobody knows which command takes it: at least one must."""
+    known = {key for name in ROOTS for key in keys_of(composed(name))}
+    for group in sorted((ROOT / "conf").glob("*/*.yaml")):
+        parts = yaml.safe_load(group.read_text(encoding="utf-8")) or {}
+        known |= {group.parent.name} | keys_of(parts, f"{group.parent.name}.")
+    shown = inline(r"^'?([a-z_]+(?:\.[a-z_]+)*)=")
+    assert len(shown) > 50
+    assert not [one for one in shown if one[1] not in known]
+
+
+def keys_of(values: Mapping[Any, Any], before: str = "") -> set[str]:
+    """Every dotted key of nested values."""
+    found = {f"{before}{key}" for key in values}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= keys_of(value, f"{before}{key}.")
+    return found

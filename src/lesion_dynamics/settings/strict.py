@@ -103,6 +103,25 @@ def allowed_keys(kind: type[BaseModel], key: str) -> list[str]:
     return _locate(kind, tuple(key.split(".")))[1]
 
 
+def keys_ending_in(kind: type[BaseModel], key: str) -> list[str]:
+    """Dotted keys of which ``key`` is the end, without its beginning."""
+    found: set[str] = set()
+    for name, field in kind.model_fields.items():
+        for model in _models_in(field.annotation):
+            if _has(model, key.split(".")):
+                found.add(f"{name}.{key}")
+            found |= {f"{name}.{below}" for below in keys_ending_in(model, key)}
+    return sorted(found)
+
+
+def _has(kind: type[BaseModel], parts: list[str]) -> bool:
+    first, *rest = parts
+    if first not in kind.model_fields:
+        return False
+    below = _models_in(kind.model_fields[first].annotation)
+    return not rest or any(_has(model, rest) for model in below)
+
+
 def _tag(model: type[BaseModel]) -> str | None:
     field = model.model_fields.get("name")
     allowed = (

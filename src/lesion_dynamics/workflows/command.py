@@ -5,6 +5,7 @@ Nothing heavy is imported here, so a misspelt key is refused within a second.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import sys
@@ -20,7 +21,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lesion_dynamics.errors import EXIT_USER_ERROR, ConfigurationError, UserError
-from lesion_dynamics.settings.strict import Origin, Strict, allowed_keys, validated
+from lesion_dynamics.settings.strict import (
+    Origin,
+    Strict,
+    allowed_keys,
+    keys_ending_in,
+    validated,
+)
 from lesion_dynamics.settings.tracking import without_credentials
 
 AnySettings = TypeVar("AnySettings", bound=Strict)
@@ -166,6 +173,19 @@ def _holds(path: Path, dotted: str) -> bool:
     return True
 
 
+def _instead_of(key: str, schema: type[Strict]) -> str:
+    """What to write in place of an override that no file in use has a line for."""
+    beside = allowed_keys(schema, key)
+    if key.rpartition(".")[2] in beside:
+        return f"No file of conf/ that is in use names it: write +{key}=..."
+    elsewhere = keys_ending_in(schema, key)
+    if elsewhere:
+        return f"Did you mean {' or '.join(elsewhere)}?"
+    allowed = beside or sorted(schema.model_fields)
+    near = difflib.get_close_matches(key.rpartition(".")[2], allowed, n=1)
+    return f"{f'Did you mean {near[0]}? ' if near else ''}Allowed here: {', '.join(allowed)}."
+
+
 def _composition_error(
     error: Exception, schema: type[Strict], origin: Origin | None = None
 ) -> ConfigurationError:
@@ -174,11 +194,8 @@ def _composition_error(
     first = lines[0] if lines else type(error).__name__
     if first.startswith("Could not override"):
         key = first.split("'")[1]
-        beside = allowed_keys(schema, key)
         return ConfigurationError(
-            f"unknown key {key}",
-            where=f"override {key}",
-            remedy=f"Allowed here: {', '.join(beside)}.",
+            f"unknown key {key}", where=f"override {key}", remedy=_instead_of(key, schema)
         )
     if first.startswith("Could not find") or "Available options" in str(error):
         options = [line for line in lines[1:] if not line.startswith(("Available", "Config", "\t"))]
