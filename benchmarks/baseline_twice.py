@@ -3,14 +3,14 @@
     OPEN_MS_DATA=... python benchmarks/baseline_twice.py [--cohort FOLDER]
         [--folder DIR --minutes 8] [--results FILE]
 
-`experiment=baseline` as ``make baseline`` runs it, with every part that it has: heads drawn at 1 mm
-with lesions of real masks, two loading processes, flips and dropped sequences, larger patches at
-the end, the moving average, bf16 where the processor has it, whole-scan validation, the operating
-point by its rule, registration. Only sizes are smaller: a network of a few thousand weights, few
-heads and steps, five of the phantom's participants. Two trainings in folders of their own, and one
-that is killed (SIGKILL, all its processes) while heads are drawn, between two epochs and while it
-validates at the end: weights, averages, optimiser, operating point, the registered version's bytes
-and every metric must be the same. Exits with 1 if anything differs.
+`experiment=baseline_first` as ``make baseline`` runs it, with every part that it has: heads drawn
+at 1 mm with lesions of real masks, two loading processes, flips and dropped sequences, larger
+patches at the end, the moving average, bf16 where the processor has it, whole-scan validation, the
+operating point by its rule, registration. Only sizes are smaller: a network of a few thousand
+weights, few heads and steps, five of the phantom's participants. Two trainings in folders of their
+own, and one that is killed (SIGKILL, all its processes) while heads are drawn, between two epochs
+and while it validates at the end: weights, averages, optimiser, operating point, the registered
+version's bytes and every metric must be the same. Exits with 1 if anything differs.
 
 ``--cohort`` names a finished ``build/baseline/training``; without it the phantom is drawn.
 With ``--folder`` the same command goes on where it stopped (after ``--minutes``, exit status 75).
@@ -43,7 +43,7 @@ PARTICIPANTS = ("trainms01", "trainms05", "trainms12", "trainnmosd02", "trainnmo
 """Of the baseline's phantom: three with MS, one without lesions, one with 0.6 ml at 0.85 mm."""
 EPOCHS = 6
 SMALLER = (
-    "experiment=baseline", "synthesis.heads=3", "segmenter.network.channels=[4,8,8,8]",
+    "experiment=baseline_first", "synthesis.heads=3", "segmenter.network.channels=[4,8,8,8]",
     "segmenter.network.head_channels=2", "patch.size_voxels=32", "patch.batch=4",
     "patch.final_size_voxels=48", "patch.final_fraction=0.17", "optimiser.weight_average_decay=0.9",
     f"trainer.epochs={EPOCHS}", "trainer.steps_per_epoch=10", "optimiser.learning_rate=0.01",

@@ -17,8 +17,9 @@ from monai.losses import DiceCELoss
 from monai.networks.nets import UNet
 from torch import Tensor, nn
 
+from lesion_dynamics.settings.augmentation import AugmentationSettings
 from lesion_dynamics.settings.networks import UNetSettings
-from lesion_dynamics.settings.training import AugmentationSettings, TrainSettings
+from lesion_dynamics.settings.training import TrainSettings
 
 _BRIGHTEST_Z, _BACKGROUND_Z = 8.0, -4.0
 _RANGE_Z = _BRIGHTEST_Z - _BACKGROUND_Z

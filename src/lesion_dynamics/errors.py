@@ -78,6 +78,10 @@ class OutputError(UserError):
     """An output folder that cannot be written, or a disk that is full."""
 
 
+class TrainingError(UserError):
+    """A training that cannot go on with these settings."""
+
+
 class PeerLostError(UserError):
     """Of several processes that train together, this one cannot reach the others any more."""
 

@@ -38,7 +38,7 @@ def test_the_training_composes_and_is_small(overrides: Sequence[str]) -> None:
 
 def test_the_small_recipe_leaves_no_part_of_the_baselines_out() -> None:
     small = validated(TrainSettings, composed("train", *baseline_twice.SMALLER))
-    large = validated(TrainSettings, composed("train", "experiment=baseline"))
+    large = validated(TrainSettings, composed("train", "experiment=baseline_first"))
     assert small.loss == large.loss
     assert small.augmentation == large.augmentation
     assert small.optimiser.schedule == large.optimiser.schedule
@@ -52,10 +52,11 @@ def test_the_small_recipe_leaves_no_part_of_the_baselines_out() -> None:
 
 
 def test_going_on_from_the_baseline_keeps_all_but_the_heads_and_the_length() -> None:
-    first = validated(TrainSettings, composed("train", "experiment=baseline"))
-    second = validated(TrainSettings, composed("train", "experiment=baseline_infratentorial"))
-    assert second.initial_model_version == SHIPPED
+    first = validated(TrainSettings, composed("train", "experiment=baseline_first"))
+    second = validated(TrainSettings, composed("train", "experiment=baseline"))
+    assert second.initial_model_version == str(first.output)
     assert second.output != first.output
+    assert second.name == SHIPPED.partition("@")[0]
     assert second.seed != first.seed
     for name in ("segmenter", "augmentation", "loss", "cohort"):
         assert getattr(second, name) == getattr(first, name)

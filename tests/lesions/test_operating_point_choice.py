@@ -11,6 +11,7 @@ from lesion_dynamics.lesions.agreement import agreement
 from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.lesions.operating_point_choice import (
     MINIMUM_LESION_VOLUMES_MM3,
+    MOST_BEHIND,
     THRESHOLDS,
     ValidationScan,
     choose_operating_point,
@@ -121,6 +122,29 @@ def test_what_the_scans_cannot_tell_apart_is_left_to_the_volume_bias():
     assert low.mean_volume_bias_mm3 == 50
     assert max(candidates, key=lambda one: one.score).mean_volume_bias_mm3 == -100
     assert point.probability_threshold == 0.5
+
+
+def test_the_lesions_of_one_participant_are_not_given_for_the_volumes_of_the_rest():
+    # Nine scans have a false speck of 12 mm3, one has lesions of that size alone: without them
+    # all volumes are nearer the truth in the mean, and one participant has no lesion left.
+    reference = np.zeros((80, 40, 40), np.uint8)
+    reference[2:50] = (np.arange(48) % 10 < 6)[:, None, None]
+    reference[:, 18:] = reference[:, :10] = reference[:, :, 18:] = reference[:, :, :10] = 0
+    specks = reference.astype(np.float32)
+    specks[60:62, 30:32, 30:33] = 1
+    small = np.zeros_like(reference)
+    for x in (5, 11, 17, 23):
+        small[x : x + 2, 10:12, 10:13] = 1
+    scans = [ValidationScan(specks, reference, 1.0)] * 9
+    scans.append(ValidationScan(small.astype(np.float32), small, 1.0))
+    point, candidates = choose_operating_point(scans, connectivity=26)
+    without = next(one for one in candidates if one.minimum_lesion_volume_mm3 == 14)
+    kept = next(one for one in candidates if one.minimum_lesion_volume_mm3 == 0)
+    assert abs(without.mean_volume_bias_mm3) < abs(kept.mean_volume_bias_mm3)
+    assert without.score_behind_best < without.score_behind_best_standard_error
+    assert without.score_behind_best > MOST_BEHIND
+    assert not without.as_good_as_best
+    assert point.minimum_lesion_volume_mm3 < 12
 
 
 def test_what_is_worse_on_every_scan_is_no_tie():

@@ -8,7 +8,7 @@ from tests.segmenter.training_scan_files import NO_AUGMENTATION
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, MISSING_SEQUENCE_Z
-from lesion_dynamics.settings.training import AugmentationSettings
+from lesion_dynamics.settings.augmentation import AugmentationSettings
 
 
 def augment(
@@ -38,6 +38,18 @@ def test_nothing_asked_for_changes_nothing(patch: tuple[torch.Tensor, torch.Tens
     channels, reference = augment(NO_AUGMENTATION, *patch)
     torch.testing.assert_close(channels, patch[0], atol=1e-5, rtol=0)
     assert torch.equal(reference, patch[1])
+
+
+def test_dark_csf_is_inside_the_brain_and_keeps_its_other_sequences(
+    patch: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    patch[0][0, 12:15, 12:15, 5:8] = BACKGROUND_Z
+    channels, _ = augment(NO_AUGMENTATION, *patch)
+    torch.testing.assert_close(channels, patch[0], atol=1e-5, rtol=0)
+    former = NO_AUGMENTATION.model_copy(update={"darkest_flair_is_outside": True})
+    channels, _ = augment(former, *patch)
+    assert (channels[1, 12:15, 12:15, 5:8] == BACKGROUND_Z).all()
+    torch.testing.assert_close(channels[1, :12], patch[0][1, :12], atol=1e-5, rtol=0)
 
 
 KNOBS = [

@@ -11,6 +11,7 @@ import torch
 from tests.segmenter.small_training import Weights, last_weights, same, settings, trained, weights
 from tests.segmenter.training_scan_files import write_scan
 
+from lesion_dynamics.errors import TrainingError
 from lesion_dynamics.segmenter import fit as fit_module
 from lesion_dynamics.segmenter.fit import LAST_CHECKPOINT
 from lesion_dynamics.segmenter.module import LesionModule
@@ -243,6 +244,16 @@ def test_the_training_ends_early_and_a_resume_does_not_begin_again(
     assert again.history == fitted.history
     assert same(last_weights(tmp_path), ended)
     assert fit_module.SELECTION_METRIC in fitted.history[-1]
+
+
+def test_a_training_that_diverges_ends_with_a_line_that_says_so(
+    scans: list[TrainingScan], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"loss of epoch [12] is no number \((nan|inf)\)"):
+        trained(
+            scans, tmp_path, "optimiser.learning_rate=1e30", "optimiser.warmup_fraction=0",
+            "optimiser.gradient_clip_norm=1e30", "trainer.validate_every_epochs=2",
+        )  # fmt: skip
 
 
 def test_metrics_of_a_validation_stand_only_with_its_own_epoch(

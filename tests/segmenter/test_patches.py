@@ -16,7 +16,8 @@ from lesion_dynamics.segmenter.training_scans import (
     lesion_by_lesion,
     lookalike_voxels,
 )
-from lesion_dynamics.settings.training import AugmentationSettings, PatchSettings
+from lesion_dynamics.settings.augmentation import AugmentationSettings
+from lesion_dynamics.settings.training import PatchSettings
 
 BOTH = {"sequences": ("FLAIR", "T1w"), "optional_sequences": ("T1w",)}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lesion_dynamics.segmenter.schedules import learning_rate_share
-from lesion_dynamics.segmenter.weight_average import WeightAverage
+from lesion_dynamics.segmenter.weight_average import WeightAverage, mix_in
 from lesion_dynamics.settings.training import OptimiserSettings
 
 
@@ -95,3 +95,17 @@ def test_the_average_goes_on_from_its_state_bit_for_bit() -> None:
         one.update(network)
     first, second = (one.state()["average"]["weight"] for one in (whole, again))
     assert torch.equal(first, second)
+
+
+def test_mixing_takes_its_share_of_weights_and_kept_statistics_and_no_counter() -> None:
+    network, other = (torch.nn.BatchNorm1d(2) for _ in range(2))
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([1.0, 2.0]))
+        other.weight.copy_(torch.tensor([5.0, -2.0]))
+        other.running_var.mul_(9.0)
+        other.num_batches_tracked += 7
+    mix_in(network, other, share=0.25)
+    assert network.weight.tolist() == [2.0, 1.0]
+    assert network.running_var.tolist() == [3.0, 3.0]
+    assert network.num_batches_tracked == 0
+    assert other.weight.tolist() == [5.0, -2.0]

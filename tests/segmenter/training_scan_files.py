@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lesion_dynamics.segmenter.training_scans import TrainingScan, lesion_by_lesion
-from lesion_dynamics.settings.training import AugmentationSettings, PatchSettings
+from lesion_dynamics.settings.augmentation import AugmentationSettings
+from lesion_dynamics.settings.training import PatchSettings
 
 NO_AUGMENTATION = AugmentationSettings(
     flip=0, affine=0, rotation_degrees=0, scaling=0, bias_field=0, bias_field_coefficient=0,

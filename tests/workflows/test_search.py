@@ -19,7 +19,7 @@ from lesion_dynamics.records.store import Store, connect, open_store
 from lesion_dynamics.settings.search import SearchSettings
 from lesion_dynamics.settings.strict import validated
 from lesion_dynamics.settings.tracking import TrackingSettings
-from lesion_dynamics.workflows.search import objective_of, require_one_process_each, run
+from lesion_dynamics.workflows.search import Train, objective_of, require_one_process_each, run
 from lesion_dynamics.workflows.training_version import await_number
 
 pytest.importorskip("optuna")
@@ -61,9 +61,14 @@ class Trainings:
         return version(max(0.0, 1.0 - away) - (given["loss"] != "blob") * 0.5, 0.0, self.folder)
 
 
+def searched(settings: SearchSettings, train: Train, key: str = "key") -> Mapping[str, Any]:
+    """Run the search; without the space's values its training has this key."""
+    return run(settings, train, lambda _: key)
+
+
 def test_the_search_stays_in_its_space_and_returns_the_best_training(tmp_path: Path) -> None:
     trainings = Trainings(tmp_path, settings(tmp_path).tracking)
-    found = run(settings(tmp_path, trials=8, overrides=["seed=3"]), trainings)
+    found = searched(settings(tmp_path, trials=8, overrides=["seed=3"]), trainings)
     assert len(trainings.seen) == 8
     assert all(1e-4 <= float(one["optimiser.learning_rate"]) <= 1 for one in trainings.seen)
     assert {one["patch.batch"] for one in trainings.seen} <= {"1", "2", "3", "4"}
@@ -102,7 +107,7 @@ def test_a_search_without_a_server_is_delivered_later_whole(tmp_path: Path) -> N
     )
     trainings = Trainings(tmp_path, away)
     own = settings(tmp_path, trials=3).model_copy(update={"tracking": away})
-    found = run(own, trainings)
+    found = searched(own, trainings)
     store = connect(here)
     assert deliver_pending(away, store).runs == 4
     check_recorded(store, trainings, found)
@@ -111,8 +116,8 @@ def test_a_search_without_a_server_is_delivered_later_whole(tmp_path: Path) -> N
 def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     first, second = Trainings(tmp_path), Trainings(tmp_path)
     await_number(tmp_path, name="m", run="0" * 32)
-    run(settings(tmp_path, trials=3), first)
-    run(settings(tmp_path, trials=5), second)
+    searched(settings(tmp_path, trials=3), first)
+    searched(settings(tmp_path, trials=5), second)
     assert (len(first.seen), len(second.seen)) == (3, 2)
     drawn = [json.dumps(one, sort_keys=True) for one in first.seen + second.seen]
     assert len(set(drawn)) == 5
@@ -134,8 +139,8 @@ def test_a_setting_that_fits_only_beside_another_may_be_searched_over(tmp_path: 
 def test_a_search_of_something_else_begins_afresh(other: dict[str, Any], tmp_path: Path) -> None:
     first, second = Trainings(tmp_path), Trainings(tmp_path)
     await_number(tmp_path, name="m", run="0" * 32)
-    run(settings(tmp_path, trials=2), first)
-    run(settings(tmp_path, trials=2, **other), second)
+    searched(settings(tmp_path, trials=2), first)
+    searched(settings(tmp_path, trials=2, **other), second)
     assert (len(first.seen), len(second.seen)) == (2, 2)
     assert second.seen[0]["parent_run"] != first.seen[0]["parent_run"]
 

@@ -18,17 +18,18 @@ from mlflow.exceptions import MlflowException
 from tests.conftest import Workplace
 
 from lesion_dynamics.cohort.splits import Split
-from lesion_dynamics.errors import CohortError, ModelVersionError
+from lesion_dynamics.errors import CohortError, ConfigurationError, ModelVersionError
 from lesion_dynamics.model_version import ModelVersion, load_model_version
 from lesion_dynamics.records import lineage
 from lesion_dynamics.records.pinned_data import pin_beside
 from lesion_dynamics.records.registry import resolve
 from lesion_dynamics.records.store import open_store
 from lesion_dynamics.segmenter.module import LesionModule
+from lesion_dynamics.workflows.initial_version import chain_from
 from lesion_dynamics.workflows.training import run
 from lesion_dynamics.workflows.training_data import data_record, data_tags, dataset_of
 from lesion_dynamics.workflows.training_plan import _require_lesions_to_validate, plan_training
-from lesion_dynamics.workflows.training_steps import _training_record, chain_from
+from lesion_dynamics.workflows.training_steps import _training_record
 from lesion_dynamics.workflows.training_version import registered_run
 
 FINE = ("initial_model_version=lesion-segmenter/1", "name=fine", "trainer.epochs=1")
@@ -58,6 +59,26 @@ def test_fine_tuning_starts_from_the_named_weights_and_keeps_its_lineage(
     assert tags["initial_model_version"] == "lesion-segmenter/1"
     keys = {plan_training(place.training(*FINE[1:])).key, plan_training(place.training(*FINE)).key}
     assert len(keys) == 2
+
+
+def test_a_share_of_the_weights_it_started_from_stays_in_what_is_registered(
+    trained: tuple[Workplace, ModelVersion], tmp_path: Path
+) -> None:
+    place, version = trained
+    alone = run(place.training(*FINE, f"output={tmp_path / 'alone'}"))
+    mixed = run(place.training(*FINE, "initial_weights_share=0.25", f"output={tmp_path / 'mixed'}"))
+    before, after, found = (
+        safetensors.torch.load_file(one.weights) for one in (version, alone, mixed)
+    )
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    for name, value in found.items():
+        torch.testing.assert_close(value, 0.75 * after[name] + 0.25 * before[name])
+    assert mixed.manifest.validation != alone.manifest.validation
+
+
+def test_fresh_weights_have_no_share(workplace: Workplace) -> None:
+    with pytest.raises(ConfigurationError, match="needs an initial_model_version"):
+        workplace.training("initial_weights_share=0.5")
 
 
 def test_weights_that_know_a_validation_participant_are_refused(

@@ -30,6 +30,11 @@ NMOSD lesion volume, and six years of its published annual increase."""
 TIE_TOLERANCE = 0.002
 """Scores this close are tied, however few scans there are."""
 
+MOST_BEHIND = 0.02
+"""Scores further apart are not tied, however little the scans say. A scan that one candidate loses
+altogether, all others being equal, is behind by exactly one standard error, of any number of
+scans: the error alone would let the lesions of one participant go for the volumes of the rest."""
+
 
 @dataclass(frozen=True)
 class ValidationScan:
@@ -75,7 +80,7 @@ class Candidate:
     def as_good_as_best(self) -> bool:
         """Whether these scans cannot tell it from the best."""
         limit = max(TIE_TOLERANCE, self.score_behind_best_standard_error)
-        return self.score_behind_best <= limit
+        return self.score_behind_best <= min(limit, MOST_BEHIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +110,12 @@ def choose_operating_point(
 
     The best are the candidate with the highest `Candidate.score`, the first of several, and those
     behind it by at most one standard error of the paired difference, or by `TIE_TOLERANCE` where
-    that is larger: the rule of one standard error (Breiman et al. 1984, Classification and
-    Regression Trees), whose error is here that of the difference on the same scans. The score of
-    a few dozen scans is flat over a wide range of thresholds in which volumes change much: the
-    highest alone would leave the volumes of a study to chance. A candidate that is better on
-    some scans and worse on others is among the best sooner than one that is a little worse on all.
+    that is larger, but never by more than `MOST_BEHIND`: the rule of one standard error (Breiman
+    et al. 1984, Classification and Regression Trees), whose error is here that of the difference
+    on the same scans. The score of a few dozen scans is flat over a wide range of thresholds in
+    which volumes change much: the highest alone would leave the volumes of a study to chance. A
+    candidate that is better on some scans and worse on others is among the best sooner than one
+    that is a little worse on all.
 
     The candidate's minimum volume is applied to the prediction alone: every candidate is held
     against the same, whole reference. Otherwise a larger minimum would make the task easier

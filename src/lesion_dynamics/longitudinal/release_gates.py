@@ -41,14 +41,14 @@ class Gate:
 class Evidence:
     """What is known of one version.
 
-    validation : of its manifest. minimum_lesion_volume_mm3 : its operating point's.
+    validation : of its manifest. sieve_mm3 : lesions below it were left out of that record.
     repeatability : its record, or None. detectable_change_mm3 : median over the study's
     participants, by diagnosis, where the study knows it.
     """
 
     label: str
     validation: Mapping[str, Any]
-    minimum_lesion_volume_mm3: float
+    sieve_mm3: float
     repeatability: Repeatability | None
     detectable_change_mm3: Mapping[str, float]
 
@@ -65,8 +65,11 @@ def not_the_same_scans(candidate: Evidence, champion: Evidence) -> str | None:
             f"they were validated on other scans ({len(sides[0])} and {len(sides[1])}, {shared} in"
             " common)"
         )
-    if candidate.minimum_lesion_volume_mm3 != champion.minimum_lesion_volume_mm3:
-        return "their operating points drop lesions of different sizes from the reference"
+    if candidate.sieve_mm3 != champion.sieve_mm3:
+        return (
+            f"their records leave out lesions of different sizes (below {candidate.sieve_mm3:g} and"
+            f" {champion.sieve_mm3:g} mm3)"
+        )
     for key, scan in sides[0].items():
         volume = float(scan["reference_volume_mm3"])
         gap = volume - float(sides[1][key]["reference_volume_mm3"])

@@ -87,6 +87,9 @@ def _model(manifest: Manifest) -> list[str]:
     trainer, machine = _mapping(chosen.get("trainer")), _mapping(training.get("machine"))
     git, initial = _mapping(training.get("git")), training.get("initial_model_version")
     start = _mapping(initial).get("label", initial) if initial else "random"
+    kept = chosen.get("initial_weights_share")
+    if kept:
+        start += f"; a share of {kept:g} of these weights is in the registered ones"
     window = " x ".join(map(str, segmenter.window.size_voxels))
     software = ", ".join(f"{k} {v}" for k, v in sorted(machine.items())) or UNKNOWN
     length = "{} epochs of {} steps".format(

@@ -22,7 +22,7 @@ from lesion_dynamics.segmenter.patch_changes import (
     spline_displacement,
     thick_slices,
 )
-from lesion_dynamics.settings.training import AugmentationSettings
+from lesion_dynamics.settings.augmentation import AugmentationSettings
 
 _RANGE_Z = BRIGHTEST_Z - BACKGROUND_Z
 _MOVEMENTS = 2
@@ -59,7 +59,10 @@ class PatchAugmentation:
         draw = _Draws(generator)
         present = [_is_there(channel) for channel in channels]
         unit = channels[present].sub_(BACKGROUND_Z).div_(_RANGE_Z)  # a copy: indexed by a list
-        masks = torch.cat([reference, (channels[:1] > BACKGROUND_Z).to(torch.float32)])
+        # CSF can be at the floor of the FLAIR; outside the brain every sequence is at its floor.
+        seen = unit[:1] if self._settings.darkest_flair_is_outside else unit
+        inside = (seen > 0).any(0, keepdim=True)
+        masks = torch.cat([reference, inside.to(torch.float32)])
         unit, masks = self._moved(unit, masks, draw)
         unit = self._contrast(unit, draw)
         unit = self._resolution_and_noise(unit, draw)

@@ -1,8 +1,9 @@
-"""What happens beside the training loop: metrics handed on, an early end."""
+"""What happens beside the training loop: metrics handed on, an early end, an end of numbers."""
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 
-from lesion_dynamics.segmenter.module import SELECTION_METRIC
+from lesion_dynamics.errors import TrainingError
+from lesion_dynamics.segmenter.module import SELECTION_METRIC, TRAINING_LOSS
 
 _LOG = logging.getLogger(__name__)
 MetricsListener = Callable[[Mapping[str, float], int], None]
@@ -47,7 +49,7 @@ class MetricsToListener(Callback):
             return
         self._listener(metrics, trainer.global_step)
         if not sys.stderr.isatty():
-            shown = ("training_loss", SELECTION_METRIC)
+            shown = (TRAINING_LOSS, SELECTION_METRIC)
             _LOG.info(
                 "epoch %d of %s: %s",
                 trainer.current_epoch + 1,
@@ -84,3 +86,23 @@ class EarlyEnd(EarlyStopping):
         """After a resume: end at once where the end was decided before."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True
+
+
+class EndOfNumbers(Callback):
+    """Ends a training whose loss is no number any more: neither are its weights from then on."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """After every epoch, in all processes alike.
+
+        Raises
+        ------
+        TrainingError : the mean loss of the epoch is not finite.
+        """
+        loss = float(trainer.callback_metrics[TRAINING_LOSS])
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the training loss of epoch {trainer.current_epoch + 1} is no number ({loss})",
+                where="training",
+                remedy="The training has diverged, and nothing is registered: try a smaller "
+                "optimiser.learning_rate or optimiser.gradient_clip_norm.",
+            )

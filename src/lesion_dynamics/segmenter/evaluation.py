@@ -13,6 +13,7 @@ from lesion_dynamics.atomic_files import write_bytes
 from lesion_dynamics.cohort.cohort import Scan
 from lesion_dynamics.imaging.geometry import Affine
 from lesion_dynamics.imaging.reading import read_mask
+from lesion_dynamics.imaging.writing import as_stored
 from lesion_dynamics.lesions.agreement import Agreement, agreement, summarise
 from lesion_dynamics.lesions.calibration import Reliability, pooled, reliability
 from lesion_dynamics.lesions.operating_point import lesion_mask
@@ -33,7 +34,8 @@ def probabilities(
     folder: Path,
     steps: Steps = COMPUTED,
 ) -> Sequence[ValidationScan]:
-    """Lesion probability and reference of every scan on its native FLAIR grid.
+    """Lesion probability, in the steps that files hold, and reference of every scan on its native
+    FLAIR grid.
 
     folder : receives the arrays, and must stay while they are used: a scan is read from there
         each time it is looked at, so that a cohort may be larger than the memory.
@@ -46,7 +48,8 @@ def probabilities(
     for scan in scans:
         assert scan.reference_mask is not None
         ready = prepare_scan(scan, prepared, settings=segmenter.settings.preprocessing, steps=steps)
-        probability = segmenter.probability(ready)
+        # In inference's steps: the threshold that is chosen is then the one that is applied.
+        probability = as_stored(segmenter.probability(ready))
         kept.append(
             ValidationScan(
                 probability=probability.voxels,
@@ -97,7 +100,7 @@ def validation_record(
     evaluated: Sequence[ValidationScan],
     operating_point: OperatingPoint,
     *,
-    sieve_mm3: float | None = None,
+    sieve_mm3: float = 0.0,
 ) -> dict[str, Any]:
     """Agreement at the operating point, and calibration of the probability: over all, by
     diagnosis, and scan by scan.
@@ -105,11 +108,12 @@ def validation_record(
     Volume differences stand by diagnosis because one that differs between diagnoses would
     fake a difference between them in the study.
 
-    sieve_mm3 : lesions below it are dropped from reference and prediction; None: the operating
-        point's own minimum. For two versions that are measured alike.
+    sieve_mm3 : lesions below it are dropped from reference and prediction, and the record says
+        so. 0: the whole reference, whatever the operating point drops from the prediction. Were
+        its own minimum the sieve, one that drops more would have less left to find, and two
+        trainings would not be measured on the same lesions.
     """
-    minimum = operating_point.minimum_lesion_volume_mm3 if sieve_mm3 is None else sieve_mm3
-    agreements = [_at(scan, operating_point, minimum) for scan in evaluated]
+    agreements = [_at(scan, operating_point, sieve_mm3) for scan in evaluated]
     counted = [_reliability(scan) for scan in evaluated]
 
     def record(diagnosis: str | None) -> tuple[dict[str, float | int], Reliability]:
@@ -120,6 +124,7 @@ def validation_record(
     summary, reliable = record(None)
     return {
         "scans": len(agreements),
+        "sieve_mm3": sieve_mm3,
         "all": summary,
         "by_diagnosis": {d: record(d)[0] for d in sorted(set(diagnoses))},
         "reliability": reliable.table(),

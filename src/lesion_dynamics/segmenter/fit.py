@@ -14,13 +14,14 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from pytorch_lightning.trainer.states import TrainerStatus
 
 from lesion_dynamics.atomic_files import write_bytes
 from lesion_dynamics.errors import DiskFullError
 from lesion_dynamics.segmenter.callbacks import (
     EarlyEnd,
+    EndOfNumbers,
     History,
     MetricsListener,
     MetricsToListener,
@@ -39,6 +40,7 @@ from lesion_dynamics.segmenter.peers import (
     rank,
     reason,
 )
+from lesion_dynamics.segmenter.run_checkpoint import RunCheckpoint
 from lesion_dynamics.settings.training import TrainerSettings, TrainSettings
 
 _LOG = logging.getLogger(__name__)
@@ -168,7 +170,7 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     loop = settings.trainer
     callbacks: list[Callback] = [
-        ModelCheckpoint(
+        RunCheckpoint(
             dirpath=run_folder,
             filename=BEST_CHECKPOINT.removesuffix(".ckpt"),
             monitor=SELECTION_METRIC,
@@ -177,7 +179,7 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
             enable_version_counter=False,
             save_on_train_epoch_end=False,
         ),
-        ModelCheckpoint(
+        RunCheckpoint(
             dirpath=run_folder,
             filename=LAST_CHECKPOINT.removesuffix(".ckpt"),
             save_top_k=1,
@@ -186,6 +188,7 @@ def _trainer(settings: TrainSettings, run_folder: Path, metrics: MetricsToListen
             save_on_train_epoch_end=True,
         ),
         metrics,
+        EndOfNumbers(),
     ]
     if loop.early_stopping_patience:
         callbacks.append(EarlyEnd(patience=loop.early_stopping_patience))

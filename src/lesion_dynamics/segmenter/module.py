@@ -18,12 +18,13 @@ from lesion_dynamics.segmenter.networks import build_network
 from lesion_dynamics.segmenter.precision import Precision, autocast, choose_precision
 from lesion_dynamics.segmenter.schedules import learning_rate_share
 from lesion_dynamics.segmenter.sliding_window import lesion_probability
-from lesion_dynamics.segmenter.weight_average import WeightAverage
+from lesion_dynamics.segmenter.weight_average import WeightAverage, mix_in
 from lesion_dynamics.segmenter.weights_file import read_weights
 from lesion_dynamics.settings.networks import DynUNetSettings, UNetSettings
 from lesion_dynamics.settings.operating_point import LESION_CONNECTIVITY
 from lesion_dynamics.settings.training import TrainSettings
 
+TRAINING_LOSS = "training_loss"
 SELECTION_METRIC = "validation_score"
 """Mean of Dice and lesion F1 over the validation scans where they are defined."""
 
@@ -63,6 +64,14 @@ class LesionModule(pl.LightningModule):
         read_weights(self.network, weights)
         self.average = self._fresh_average()
 
+    def keep_of_the_start(self, weights: Path, *, share: float) -> None:
+        """Mix a share of the weights that the training started from into what it made of them."""
+        before = build_network(
+            self.settings.segmenter.network, input_channels=len(self.settings.segmenter.sequences)
+        )
+        read_weights(before, weights)
+        mix_in(self.network, before, share=share)
+
     def _lay_out_weights(self) -> None:
         if not self.settings.trainer.channels_last:
             return
@@ -79,7 +88,7 @@ class LesionModule(pl.LightningModule):
         levels = self.levels(batch["channels"])
         loss = self.loss([logits.float() for logits in levels], batch["reference"])
         self.log(
-            "training_loss",
+            TRAINING_LOSS,
             loss.detach(),
             prog_bar=True,
             on_step=False,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lesion_dynamics.combined_version import members_of, tta_of
-from lesion_dynamics.errors import ModelVersionError
+from lesion_dynamics.errors import ModelVersionError, ScanError
 from lesion_dynamics.imaging.image import Image
 from lesion_dynamics.lesions.operating_point import lesion_mask
 from lesion_dynamics.model_version import ModelVersion
@@ -88,7 +88,12 @@ class Segmenter:
         return "; ".join(dict.fromkeys(engine.described for engine in self.engines))
 
     def probability(self, prepared: PreparedScan) -> Image:
-        """Lesion probability on the native FLAIR grid, float32 between 0 and 1."""
+        """Lesion probability on the native FLAIR grid, float32 between 0 and 1.
+
+        Raises
+        ------
+        ScanError : the network's answer holds what is no number.
+        """
         given = network_input(prepared, self.settings)
         answers = self._answers(given.channels, given.brain_mask)
         mean = answers[0]
@@ -97,6 +102,14 @@ class Segmenter:
         np.copyto(mean, np.float32(0), where=~given.brain_mask)
         if len(answers) > 1:
             mean /= len(answers)
+        if not np.isfinite(mean.sum(dtype=np.float64)):
+            # No number is above a threshold: the scan would be measured, and have no lesion.
+            raise ScanError(
+                "the network answers what is no number (NaN)",
+                where="segmenter",
+                remedy="Look at this scan's intensities; if every scan fails so, its weights are "
+                "damaged, or the training that made them had diverged.",
+            )
         return on_native_grid(mean, given, prepared)
 
     def _answers(

@@ -1,4 +1,4 @@
-"""An exponential moving average of a network's weights."""
+"""Averages of a network's weights: moving, and with those that a training started from."""
 
 from __future__ import annotations
 
@@ -63,6 +63,19 @@ class WeightAverage:
         assert isinstance(average, dict)
         self._steps = steps
         self._average = {name: value.detach().clone() for name, value in average.items()}
+
+
+@torch.no_grad()
+def mix_in(network: nn.Module, other: nn.Module, *, share: float) -> None:
+    """Weight by weight, network <- (1 - share) * network + share * other.
+
+    Fine-tuned weights lie near those that they came from, and what lies between both mostly keeps
+    what each can do (Wortsman et al. 2022, Robust fine-tuning of zero-shot models, arXiv
+    2109.01903). Running statistics are averaged with them, counters are taken as they are.
+    """
+    for (_, value), (_, theirs) in zip(_tensors(network), _tensors(other), strict=True):
+        if value.is_floating_point():
+            value.lerp_(theirs.to(value.device), share)
 
 
 def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:

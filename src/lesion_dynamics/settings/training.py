@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from lesion_dynamics.settings.augmentation import AugmentationSettings, Probability
 from lesion_dynamics.settings.cache import CacheSettings
 from lesion_dynamics.settings.cohort import CohortSettings
 from lesion_dynamics.settings.losses import LossSettings
@@ -16,70 +17,7 @@ from lesion_dynamics.settings.strict import Strict
 from lesion_dynamics.settings.synthesis import SynthesisSettings
 from lesion_dynamics.settings.tracking import TrackingSettings
 
-Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-_SPLINE_KEEPS_ORDER = 0.4
-"""Displacement of control points, in spacings, below which a cubic B-spline deformation of space is
-one-to-one: 1 / 2.48 (Choi and Lee, CVGIP: Graphical Models 2000)."""
-
-
-class AugmentationSettings(Strict):
-    """Random changes of one training patch, each with its probability (0 turns it off).
-
-    flip : left-right mirror.
-    affine : rotation up to `rotation_degrees`, scaling by up to `scaling` (0.1: 0.9 to 1.1).
-    elastic : smooth deformation, a cubic B-spline through control points `elastic_spacing_voxels`
-        apart, each displaced by up to `elastic_displacement_voxels` along every axis.
-    bias_field : polynomial field, coefficients up to `bias_field_coefficient`.
-    gamma : contrast exponent exp(+-`gamma_log`), over the patch's own range.
-    intensity : each sequence times 1 +- `intensity_scaling` plus +- `intensity_shift` (z units).
-    noise : Gaussian, standard deviation up to `noise_std` (z units).
-    blur : Gaussian, standard deviation up to `blur_std_voxels`.
-    motion : the head moves twice while a sequence is scanned, each time by up to `motion_degrees`
-        about and `motion_voxels` along every axis. Like ghosting for each sequence by itself.
-    ghosting : copies along one axis, as pulsation and periodic motion leave; of up to
-        `ghosting_strength` (1: whole planes of k-space are lost).
-    thick_slices : resolution along one axis lowered by a factor of up to `slice_factor`.
-    sequence_dropout : an optional sequence is left out.
-    """
-
-    flip: Probability
-    affine: Probability
-    rotation_degrees: float = Field(ge=0, le=180)
-    scaling: float = Field(ge=0, le=0.5)
-    elastic: Probability = 0.0
-    elastic_displacement_voxels: float = Field(default=0.0, ge=0)
-    elastic_spacing_voxels: float = Field(default=24.0, ge=4)
-    bias_field: Probability
-    bias_field_coefficient: float = Field(ge=0, le=1)
-    gamma: Probability
-    gamma_log: float = Field(ge=0, le=1)
-    intensity: Probability
-    intensity_scaling: float = Field(ge=0, le=0.9)
-    intensity_shift: float = Field(ge=0)
-    noise: Probability
-    noise_std: float = Field(ge=0)
-    blur: Probability
-    blur_std_voxels: float = Field(ge=0)
-    motion: Probability = 0.0
-    motion_degrees: float = Field(default=4.0, ge=0, le=45)
-    motion_voxels: float = Field(default=3.0, ge=0)
-    ghosting: Probability = 0.0
-    ghosting_strength: float = Field(default=0.5, ge=0, le=1)
-    thick_slices: Probability
-    slice_factor: float = Field(ge=1, le=8)
-    sequence_dropout: Probability
-
-    @model_validator(mode="after")
-    def _deformation_never_folds(self) -> AugmentationSettings:
-        most = _SPLINE_KEEPS_ORDER * self.elastic_spacing_voxels
-        if self.elastic_displacement_voxels > most:
-            raise ValueError(
-                f"elastic_displacement_voxels={self.elastic_displacement_voxels:g} can fold tissue "
-                f"over itself: at most {most:g} with elastic_spacing_voxels="
-                f"{self.elastic_spacing_voxels:g}"
-            )
-        return self
 
 
 class PatchSettings(Strict):
@@ -205,6 +143,8 @@ class TrainSettings(Strict):
         participants that had a side keep it, new ones are added; None splits anew.
     initial_model_version : NAME/NUMBER, NAME@ALIAS or a folder whose weights the training starts
         from; None starts from fresh ones.
+    initial_weights_share : share of those weights in the ones that are evaluated and registered;
+        the rest is what the training made of them. 0: the training's alone.
     parent_run : MLflow run that this one is listed under; set by sweeps.
     runs : folder of run folders (checkpoints, prepared scans); a started run is found there.
     output : folder that receives the trained model version.
@@ -219,6 +159,7 @@ class TrainSettings(Strict):
     fold: int = Field(default=1, ge=1)
     split_from: str | None = None
     initial_model_version: str | None = None
+    initial_weights_share: float = Field(default=0.0, ge=0, lt=1)
     parent_run: str | None = None
     cohort: CohortSettings
     segmenter: SegmenterSettings
@@ -269,6 +210,15 @@ class TrainSettings(Strict):
                 f"trainer.early_stopping_patience={loop.early_stopping_patience} never ends a "
                 f"training of {validations} validation(s): set a smaller "
                 "trainer.validate_every_epochs or patience"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _initial_weights_are_there(self) -> TrainSettings:
+        if self.initial_weights_share > 0 and self.initial_model_version is None:
+            raise ValueError(
+                f"initial_weights_share={self.initial_weights_share:g} needs an "
+                "initial_model_version: fresh weights have nothing to keep"
             )
         return self
 

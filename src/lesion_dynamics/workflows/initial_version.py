@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from lesion_dynamics.cohort.splits import Split
 from lesion_dynamics.errors import ModelVersionError
@@ -59,6 +60,21 @@ def require_unseen(split: Split, initial: ModelVersion | None, settings: TrainSe
                 remedy=f"{_remedy(label, fold, settings)} If they are other people with the same "
                 "ids, give this cohort a cohort.name of its own.",
             )
+
+
+def chain_from(initial: ModelVersion) -> dict[str, Any]:
+    """The version that a training starts from, with what that one was started from, and so on."""
+    training = initial.manifest.training
+    return {
+        "label": initial.label,
+        "weights_sha256": initial.manifest.weights_sha256,
+        "training_key": training.get("key"),
+        # Whoever it learned from must not validate what comes of it.
+        "cohort": training.get("cohort"),
+        "fold": training.get("fold"),
+        "training_participants": list((training.get("participants") or {}).get("training", ())),
+        "initial_model_version": training.get("initial_model_version"),
+    }
 
 
 def _remedy(label: str, fold: str | None, settings: TrainSettings) -> str:

@@ -10,7 +10,7 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from lesion_dynamics.atomic_files import hash_of_content
-from lesion_dynamics.errors import ConfigurationError
+from lesion_dynamics.errors import ConfigurationError, TrainingError, UserError
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.search import Dimension, SearchSettings
 from lesion_dynamics.settings.strict import validated
@@ -26,27 +26,57 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _SETS_PROCESSES = ("trainer", "experiment")
 """First parts of keys that choose how many processes train together."""
+_CHOOSES_DATA = (
+    "cohort",
+    "experiment",
+    "initial_model_version",
+    "segmenter.optional_sequences",
+    "segmenter.sequences",
+    "split_from",
+    "synthesis",
+)
+"""Keys, and sections of keys, that choose which files and which code a training depends on."""
+_REFUSED = "refused"
+"""What a pruned trial says of itself in the study's database."""
 Train = Callable[[Sequence[str]], ModelVersion]
 """Trains with these overrides of conf/train.yaml."""
+Plan = Callable[[Sequence[str]], str]
+"""The key of the training with these overrides (`TrainingPlan.key`), nothing trained."""
 
 
-def run(settings: SearchSettings, train: Train) -> Mapping[str, Any]:
+def run(settings: SearchSettings, train: Train, plan: Plan | None = None) -> Mapping[str, Any]:
     """Train until the search has its trials; return the best trial's overrides and value.
 
     Every training is an MLflow run under the search's. A search that was interrupted goes on: its
-    finished trials lie in ``runs/search-<name>.db``.
+    finished trials lie in ``runs/search-<name>-<key>.db``. The key is of what is searched for and
+    of the data, the settings and the code of the training without the space's values: where one
+    of these has changed, the search begins afresh.
+
+    A combination of values that ``train`` refuses as a configuration is left out, with a line
+    that says why; the search ends with as many trials fewer, and the same command makes up for
+    them. ``trials`` of what is returned counts the trainings that were compared.
+
+    plan : None plans as ``train.py`` does; inside a ``hydra.main`` function.
 
     Raises
     ------
-    ConfigurationError : Optuna is not installed.
+    ConfigurationError : Optuna is not installed; the training is refused without the space's
+        values, or every combination is.
     UserError : as ``train.py`` raises them, for the first trial concerned.
     """
     engine = _engine()
     from lesion_dynamics.records.sweep_run import record_best, start_or_go_on_with_sweep
 
+    _LOG.info(
+        "search %s: %d trials over %s",
+        settings.name,
+        settings.trials,
+        ", ".join(sorted(settings.space)),
+    )
     # What is searched for, and of what: a search of something else begins afresh.
     sought = settings.model_dump(mode="json", include={"space", "objective", "overrides"})
-    key = hash_of_content([settings.name, sought])
+    trainings = _training_keys(settings, plan or key_of_training)
+    key = hash_of_content([settings.name, sought, trainings])
     sweep = start_or_go_on_with_sweep(settings.tracking, key=key, name=f"search {settings.name}")
     try:
         found = _search(settings, train, engine, sweep, key=key)
@@ -60,7 +90,13 @@ def run(settings: SearchSettings, train: Train) -> Mapping[str, Any]:
         raise
     finally:
         sweep.close()
-    _LOG.info("best of %d: %s (%.4f)", found["trials"], found["overrides"], found["value"] or 0.0)
+    _LOG.info(
+        "best of %d%s: %s (%.4f)",
+        found["trials"],
+        f", {found['refused']} refused" if found["refused"] else "",
+        found["overrides"],
+        found["value"] or 0.0,
+    )
     return found
 
 
@@ -75,7 +111,14 @@ def _search(
 
     def objective(trial: optuna.Trial) -> float:
         own = [f"{key}={_value(trial, key, one)}" for key, one in sorted(settings.space.items())]
-        version = train([*settings.overrides, *own, f"parent_run={sweep.reference}"])
+        try:
+            version = train([*settings.overrides, *own, f"parent_run={sweep.reference}"])
+        except (ConfigurationError, TrainingError) as error:
+            # Of this combination: without the space's values the training was planned. One that
+            # diverges would do so again.
+            _LOG.warning("not trained: %s: %s", " ".join(own), error)
+            trial.set_user_attr(_REFUSED, str(error))
+            raise engine.TrialPruned from error
         run = run_reference(version.weights.parent)
         if run is not None:
             list_training(sweep, run, own)
@@ -89,17 +132,69 @@ def _search(
         direction="maximize",
         load_if_exists=True,
     )
-    done = len([one for one in study.trials if one.state == engine.trial.TrialState.COMPLETE])
+    compared, refused = _ended(study, engine)
     # Seeded with what is done, so that a search that goes on does not draw its first trials again.
-    study.sampler = engine.samplers.TPESampler(seed=settings.seed + done)
-    study.optimize(objective, n_trials=max(0, settings.trials - done))
+    study.sampler = engine.samplers.TPESampler(seed=settings.seed + len(compared) + len(refused))
+    study.optimize(objective, n_trials=max(0, settings.trials - len(compared)))
+    compared, refused = _ended(study, engine)
+    if not compared:
+        raise ConfigurationError(
+            f"none of the {len(refused)} combinations that were drawn can be trained; the last: "
+            f"{refused[-1].user_attrs[_REFUSED]}",
+            where=f"search {settings.name}",
+            remedy="Correct the space or the overrides; the lines above name every combination.",
+        )
     best = study.best_trial
     return {
         "overrides": [f"{name}={value}" for name, value in sorted(best.params.items())],
         "value": best.value,
         "model_version": best.user_attrs["model_version"],
-        "trials": settings.trials,
+        "trials": len(compared),
+        "refused": len(refused),
     }
+
+
+def _ended(study: optuna.Study, engine: Any) -> tuple[list[Any], list[Any]]:
+    """The trials that were trained and compared, and those whose combination was refused."""
+    states = engine.trial.TrialState
+    compared, refused = (
+        [one for one in study.trials if one.state == state]
+        for state in (states.COMPLETE, states.PRUNED)
+    )
+    return compared, refused
+
+
+def _training_keys(settings: SearchSettings, plan: Plan) -> list[str]:
+    """The key of the training without the space's values, and with values that choose its data.
+
+    Each of those values alone. One that ``plan`` refuses has no key: it needs others of the
+    space beside it, or its trial says why.
+
+    Raises
+    ------
+    ConfigurationError : the training without the space's values is refused.
+    UserError : its data cannot be used.
+    """
+    try:
+        keys = [plan(settings.overrides)]
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"without the values of the space the training is refused: {error.where}: {error.what}",
+            where=f"search {settings.name}",
+            remedy="Give in overrides what it needs; the values of the space go before them.",
+        ) from error
+    for key, one in sorted(settings.space.items()):
+        name = key.lstrip("+")
+        if name != "segmenter" and not f"{name}.".startswith(
+            tuple(f"{chosen}." for chosen in _CHOOSES_DATA)
+        ):
+            continue
+        for value in one.choices if one.choices is not None else (one.high,):
+            try:
+                keys.append(plan([*settings.overrides, f"{key}={value}"]))
+            except UserError:
+                continue
+    return keys
 
 
 def require_one_process_each(settings: SearchSettings) -> None:
@@ -126,11 +221,31 @@ def require_one_process_each(settings: SearchSettings) -> None:
 
 def train_with(overrides: Sequence[str]) -> ModelVersion:
     """Compose conf/train.yaml with these overrides and train; inside a ``hydra.main`` function."""
-    values = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
-    assert isinstance(values, dict)
     from lesion_dynamics.workflows.training import run as train
 
-    return train(validated(TrainSettings, {str(key): value for key, value in values.items()}))
+    return train(_composed(overrides))
+
+
+def key_of_training(overrides: Sequence[str]) -> str:
+    """Compose conf/train.yaml with these overrides and plan the training; inside a ``hydra.main``
+    function.
+
+    Raises
+    ------
+    UserError : as ``train.py`` raises them before it trains.
+    """
+    from lesion_dynamics.workflows.training_plan import plan_training
+
+    return plan_training(_composed(overrides)).key
+
+
+def _composed(overrides: Sequence[str]) -> TrainSettings:
+    values = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
+    assert isinstance(values, dict)
+    plain = {str(key): value for key, value in values.items()}
+    return validated(
+        TrainSettings, plain, lambda key: "conf/train.yaml" + (f", key {key}" if key else "")
+    )
 
 
 def objective_of(version: ModelVersion, name: str) -> float:

@@ -42,6 +42,7 @@ _SOURCE = (
     "preprocessing",
     "segmenter",
     "cohort/splits",
+    "settings/augmentation",
     "settings/losses",
     "settings/networks",
     "settings/preprocessing",

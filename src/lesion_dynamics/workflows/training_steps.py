@@ -33,6 +33,7 @@ from lesion_dynamics.segmenter.segmenter import Segmenter, default_device
 from lesion_dynamics.segmenter.training_scans import TrainingScan
 from lesion_dynamics.segmenter.weights_file import write_weights
 from lesion_dynamics.settings.training import TrainSettings
+from lesion_dynamics.workflows.initial_version import chain_from
 from lesion_dynamics.workflows.training_data import data_record, data_tags, dataset_of
 from lesion_dynamics.workflows.training_evaluation import evaluate
 from lesion_dynamics.workflows.training_heads import synthetic_source
@@ -187,6 +188,8 @@ def _fit(
     fitted = fit(module, data, settings, run_folder=plan.run_folder, listener=listener)
     if is_first_process():
         load_weights(module, fitted.checkpoint)
+        if plan.initial is not None and settings.initial_weights_share > 0:
+            module.keep_of_the_start(plan.initial.weights, share=settings.initial_weights_share)
     return module, fitted.history
 
 
@@ -253,21 +256,6 @@ def _training_record(plan: TrainingPlan, settings: TrainSettings) -> dict[str, A
         },
         "initial_model_version": None if plan.initial is None else chain_from(plan.initial),
         **_lineage(plan, settings),
-    }
-
-
-def chain_from(initial: ModelVersion) -> dict[str, Any]:
-    """The version that a training starts from, with what that one was started from, and so on."""
-    training = initial.manifest.training
-    return {
-        "label": initial.label,
-        "weights_sha256": initial.manifest.weights_sha256,
-        "training_key": training.get("key"),
-        # Whoever it learned from must not validate what comes of it.
-        "cohort": training.get("cohort"),
-        "fold": training.get("fold"),
-        "training_participants": list((training.get("participants") or {}).get("training", ())),
-        "initial_model_version": training.get("initial_model_version"),
     }
 
 

@@ -12,11 +12,11 @@ from lesion_dynamics.longitudinal.measurements import FILE_NAME
 from lesion_dynamics.model_version import load_model_version
 from lesion_dynamics.records.lineage_file import read_lineage
 from lesion_dynamics.settings.measuring import MeasureMasksSettings, RethresholdSettings
+from lesion_dynamics.workflows.initial_version import chain_from
 from lesion_dynamics.workflows.lineage.chain import chain
 from lesion_dynamics.workflows.lineage.derived import every_file, write_derived_lineage
 from lesion_dynamics.workflows.lineage.told import as_text
 from lesion_dynamics.workflows.lineage.written import write_inference_lineage
-from lesion_dynamics.workflows.training_steps import chain_from
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """What is known of a candidate and a champion, on the same validation scans where it can be had.
 
 Where the champion was validated on other scans, it is measured again on those of the candidate;
-with another smallest lesion, both are, through the finer of the two sieves.
+where one record leaves smaller lesions out than the other, both are, through the finer of the two
+sieves.
 """
 
 from __future__ import annotations
@@ -68,9 +69,9 @@ def weigh(
     except UserError as error:
         _LOG.warning("%s cannot be measured on the candidate's scans: %s", champion.label, error)
         return Weighed(own, theirs, unavailable=error.what)
-    sieve = min(own.minimum_lesion_volume_mm3, theirs.minimum_lesion_volume_mm3)
+    sieve = min(own.sieve_mm3, theirs.sieve_mm3)
     again = [measured_on(scans, champion, sieve, settings)]
-    if sieve != own.minimum_lesion_volume_mm3 or not scans.as_validated:
+    if sieve != own.sieve_mm3 or not scans.as_validated:
         again.append(measured_on(scans, candidate, sieve, settings))
     for one in again:
         _LOG.info("%s", one.line)
@@ -84,7 +85,7 @@ def weigh(
 def _renewed(evidence: Evidence, again: Mapping[str, Measured], sieve_mm3: float) -> Evidence:
     found = again.get(evidence.label)
     record = evidence.validation if found is None else found.record
-    return replace(evidence, validation=record, minimum_lesion_volume_mm3=sieve_mm3)
+    return replace(evidence, validation=record, sieve_mm3=sieve_mm3)
 
 
 def _recorded(version: ModelVersion, changes: pd.DataFrame | None) -> Evidence:
@@ -95,10 +96,12 @@ def _recorded(version: ModelVersion, changes: pd.DataFrame | None) -> Evidence:
         own = changes[changes["model_version"] == version.label].dropna(subset=[column])
         for diagnosis, values in own.groupby("diagnosis")[column]:
             detectable[str(diagnosis)] = float(values.median())
+    validation, point = version.manifest.validation, version.manifest.operating_point
     return Evidence(
         version.label,
-        version.manifest.validation,
-        version.manifest.operating_point.minimum_lesion_volume_mm3,
+        validation,
+        # Earlier records do not say it: their sieve was the operating point's minimum.
+        float(validation.get("sieve_mm3", point.minimum_lesion_volume_mm3)),
         read_repeatability(record) if record.is_file() else None,
         detectable,
     )
