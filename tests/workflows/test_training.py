@@ -16,6 +16,7 @@ from lesion_dynamics.cohort.reading import read_cohort
 from lesion_dynamics.cohort.splits import Split
 from lesion_dynamics.errors import ModelVersionError, ScanError
 from lesion_dynamics.imaging.reading import read_mask
+from lesion_dynamics.imaging.writing import as_stored
 from lesion_dynamics.model_version import ModelVersion, load_model_version
 from lesion_dynamics.preprocessing.prepare import prepare_scan
 from lesion_dynamics.records.registry import is_registered, resolve
@@ -254,7 +255,7 @@ def test_what_is_evaluated_lies_on_disk_and_is_gone_afterwards(
     ready = prepare_scan(scan, settings.cohort.prepared, settings=segmenter.settings.preprocessing)
     assert scan.reference_mask is not None
     for kept, whole in (
-        (found.probability, segmenter.probability(ready).voxels),
+        (found.probability, as_stored(segmenter.probability(ready)).voxels),
         (found.reference, read_mask(scan.reference_mask).voxels),
         (found.brain_mask, ready.brain_mask.voxels),
     ):
