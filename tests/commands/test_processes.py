@@ -106,6 +106,12 @@ def begin_unless_second(folder: Path) -> None:
             raise RuntimeError("CUDA out of memory") from None
 
 
+def die_the_first_three_times(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    if len(list(folder.iterdir())) <= 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def die_at_once() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -182,3 +188,11 @@ def test_an_error_of_the_user_is_told_as_it_is_and_a_full_disk_ends_the_command(
                 square, [1, 2], processes=1, description="x", initializer=find_the_disk_full
             )
         )
+
+
+def test_deaths_before_anything_began_are_not_taken_for_the_last_word(tmp_path: Path) -> None:
+    found = in_processes(
+        square, list(range(4, 13)), processes=2, description="x",
+        initializer=die_the_first_three_times, arguments=(tmp_path,),
+    )  # fmt: skip
+    assert {one.item: one.result for one in found} == {n: n * n for n in range(4, 13)}

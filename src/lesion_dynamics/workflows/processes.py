@@ -17,6 +17,8 @@ _LOG = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _DIED_TWICE = "the process that worked on it died twice (out of memory?)"
+_FRUITLESS_AT_MOST = 3
+"""Single processes, one after the other, that died before they began with anything."""
 _NEVER_BEGAN = "no process lived long enough to begin with it (out of memory?)"
 
 
@@ -66,7 +68,7 @@ def _side_by_side_then_alone(
 ) -> Iterator[Done[Item, Result]]:
     left = list(range(len(items)))
     suspects: list[int] = []
-    deaths = 0
+    deaths = fruitless = 0
     while left:
         one = PoolRun(function, items, left, workers, begin)
         yield from one.outcomes()
@@ -75,7 +77,8 @@ def _side_by_side_then_alone(
         left = one.not_begun
         if one.refusal is None and not one.broke:
             break
-        if one.workers == 1 and came_of_none:
+        fruitless = fruitless + 1 if one.workers == 1 and came_of_none else 0
+        if fruitless == _FRUITLESS_AT_MOST or (fruitless and one.refusal is not None):
             reason = one.refusal or _NEVER_BEGAN
             yield from (Done(items[index], None, reason) for index in left)
             break
