@@ -101,7 +101,9 @@ class PoolRun(Generic[Item, Result]):
                 else:
                     yield done
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # A broken pool ends its other processes and closes its pipes in a thread of its own,
+            # and the next pool is to open none meanwhile.
+            pool.shutdown(wait=self.broke, cancel_futures=True)
         for place in sorted(without):
             kind = self.interrupted if begun[place] else self.not_begun
             kind.append(self._numbers[place])

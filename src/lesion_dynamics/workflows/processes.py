@@ -43,7 +43,8 @@ def in_processes(
     own, and have failed if that one dies too; the others are done again side by side, from the
     second such death on in half as many processes. Items that came to a process that could not
     be initialised are done again in as many as could; if none can, not even a single one, every
-    item fails with the initialiser's reason.
+    item fails with the initialiser's reason. Processes that die before they begin with any item
+    are followed by a single one, three times at most.
     A full disk, which no item is to blame for, is raised; and so is any other exception of
     ``function``, which is a defect.
 
