@@ -116,6 +116,8 @@ def test_number_alias_and_folder_are_the_same_version(
         assert weights_of(found) == weights_of(version)
     with pytest.raises(ModelVersionError, match=r"no model version 9 .* which has 1"):
         resolve("lesion-segmenter/9", tracking)
+    with pytest.raises(ModelVersionError, match="no such folder, and not NAME/NUMBER"):
+        resolve("models/no-such-folder", tracking)
 
 
 def test_the_same_training_is_not_done_twice(

@@ -74,6 +74,8 @@ def test_a_share_of_the_weights_it_started_from_stays_in_what_is_registered(
     for name, value in found.items():
         torch.testing.assert_close(value, 0.75 * after[name] + 0.25 * before[name])
     assert mixed.manifest.validation != alone.manifest.validation
+    cards = [(one.weights.parent / "model_card.md").read_text() for one in (mixed, alone)]
+    assert ["a share of 0.25 of these weights" in card for card in cards] == [True, False]
 
 
 def test_fresh_weights_have_no_share(workplace: Workplace) -> None:

@@ -193,7 +193,8 @@ def resolve(reference: str, tracking: TrackingSettings) -> ModelVersion:
     if (folder / MANIFEST_FILE).is_file():
         return load_model_version(folder)
     name, separator, wanted = reference.replace("@", "/", 1).rpartition("/")
-    if not separator or not name or "/" in name:
+    numbered = "@" in reference or wanted.isdecimal()
+    if not separator or not name or "/" in name or not numbered:
         raise ModelVersionError(
             "not a model version: no such folder, and not NAME/NUMBER or NAME@ALIAS",
             where=f"model_version={reference}",

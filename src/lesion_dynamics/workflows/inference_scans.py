@@ -117,7 +117,6 @@ def work_on(
     failed.sort(key=lambda one: (one.participant_id, one.session_id or ""))
     for failure in failed:  # the others were said before the work began
         _LOG.warning("failed: %s", failure.line)
-    for failure in failed:
         rows.pop((failure.participant_id, failure.session_id or ""), None)
     kept = len(rows.keys() - new_rows.keys())
     rows.update(new_rows)
