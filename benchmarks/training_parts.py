@@ -22,6 +22,7 @@ from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.datamodule import LesionDataModule
 from lesion_dynamics.segmenter.fit import fit
 from lesion_dynamics.segmenter.freed_memory import keep_freed_memory
+from lesion_dynamics.segmenter.loading_process import loading_begin, loading_context
 from lesion_dynamics.segmenter.module import LesionModule
 from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset
 from lesion_dynamics.settings.strict import validated
@@ -89,7 +90,8 @@ class Watched(LesionModule):
         self.moments.append(Moment.now())
         if self.settings.trainer.steps_per_epoch > _FEW_STEPS:
             return
-        loading = sum(one.memory_full_info().uss for one in psutil.Process().children())
+        children = psutil.Process().children(recursive=True)
+        loading = sum(one.memory_full_info().pss for one in children)
         self.loading_gb = max(self.loading_gb, loading / 1e9)
 
 
@@ -209,7 +211,8 @@ def loading(folder: Path, *overrides: str, workers: int, count: int) -> Iterator
     return iter(
         torch.utils.data.DataLoader(
             patches(folder, light(*overrides)), batch_size=BATCH, sampler=list(range(count)),
-            num_workers=workers,
+            num_workers=workers, multiprocessing_context=loading_context(),
+            worker_init_fn=loading_begin(),
         )
     )  # fmt: skip
 
@@ -228,8 +231,9 @@ def part_feeding(folder: Path) -> Found:
 
 def part_growth(folder: Path) -> Found:
     """The loading process's own memory after 200 and after 2,000 steps."""
-    given = loading(folder, workers=1, count=2 * 2000)
-    (worker,) = psutil.Process().children()
+    given = loading(folder, workers=1, count=2 * 2001)
+    next(given)
+    worker = max(psutil.Process().children(recursive=True), key=lambda one: one.cpu_times().user)
     seen = {}
     for step in range(1, 2001):
         next(given)

@@ -40,6 +40,14 @@ SMALL_TRAINING = (
 """One seed, three steps an epoch, a network of a few hundred weights, in this process."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whole files to processes, whatever ends one of them."""
+    from tests.file_scheduling import FileScheduling
+
+    return FileScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with a slow test begin, so that no process is left with one when the others end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}

@@ -215,7 +215,7 @@ def _write_slowly(folder: Path) -> None:
 
 
 def test_a_killed_writer_leaves_nothing_that_is_trusted_or_stays(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("fork").Process(target=_write_slowly, args=(tmp_path,))
+    process = multiprocessing.get_context("spawn").Process(target=_write_slowly, args=(tmp_path,))
     process.start()
     while not (tmp_path / "ready").exists():
         time.sleep(0.01)

@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.conftest import Workplace
 
-from lesion_dynamics.errors import ConfigurationError, ScanError
+from lesion_dynamics.atomic_files import disk_full
+from lesion_dynamics.errors import ConfigurationError, DiskFullError, ScanError
 from lesion_dynamics.model_version import ModelVersion
 from lesion_dynamics.settings.inference import ExecutorSettings
 from lesion_dynamics.settings.strict import validated
@@ -21,6 +22,9 @@ from lesion_dynamics.workflows import inference
 from lesion_dynamics.workflows.processes import Done
 from lesion_dynamics.workflows.spreading import spread
 
+# Read when Ray is loaded: it ends the process that finds its cluster gone for a minute, and other
+# tests come after these.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "86400")
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 TWO = ExecutorSettings(kind="ray", processes=2, threads_per_process=1)
@@ -89,6 +93,71 @@ def test_an_item_that_kills_every_actor_fails_alone() -> None:
     done = spreaded(die, [(None, number) for number in range(4)])
     assert {item[1]: one.result for item, one in done.items()} == {0: 0, 1: 1, 2: None, 3: 3}
     assert "died twice" in str(done[None, 2].failure)
+
+
+def begin_badly() -> None:
+    raise RuntimeError("CUDA out of memory")
+
+
+def refuse_to_begin() -> None:
+    raise ScanError("no weights", where="version 1", remedy="Train one.")
+
+
+def find_the_disk_full() -> None:
+    raise disk_full(Path("/full"))
+
+
+def begin_unless_second(folder: Path) -> None:
+    """One of two finds too little memory."""
+    try:
+        (folder / "first").mkdir()
+    except FileExistsError:
+        if not (folder / "said").exists():
+            (folder / "said").touch()
+            raise RuntimeError("CUDA out of memory") from None
+
+
+def begin_at_the_third(folder: Path) -> None:
+    """Two at once find too little memory."""
+    (folder / str(os.getpid())).touch()
+    if len(list(folder.iterdir())) <= 2:
+        raise RuntimeError("CUDA out of memory")
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def begun(
+    initializer: Callable[..., None], arguments: tuple[object, ...] = (), *, actors: int = 2
+) -> dict[int, tuple[int | None, str | None]]:
+    """What becomes of six numbers where actors begin like this."""
+    executor = TWO.model_copy(update={"processes": actors})
+    done = list(
+        spread(
+            double, list(range(6)), executor=executor, description="x",
+            initializer=initializer, arguments=arguments,
+        )
+    )  # fmt: skip
+    assert len(done) == 6
+    return {one.item: (one.result, one.failure) for one in done}
+
+
+@pytest.mark.parametrize("actors", [1, 2])
+def test_the_reason_of_an_actor_that_cannot_begin_is_that_of_every_item(actors: int) -> None:
+    reason = "a process could not begin: unexpected RuntimeError: CUDA out of memory"
+    assert begun(begin_badly, actors=actors) == dict.fromkeys(range(6), (None, reason))
+    said = "version 1: no weights. Train one."
+    assert begun(refuse_to_begin, actors=actors) == dict.fromkeys(range(6), (None, said))
+    with pytest.raises(DiskFullError, match="the disk is full"):
+        begun(find_the_disk_full, actors=actors)
+
+
+def test_what_an_actor_that_cannot_begin_was_given_the_others_do(tmp_path: Path) -> None:
+    for begin in (begin_unless_second, begin_at_the_third):
+        folder = tmp_path / begin.__name__
+        folder.mkdir()
+        assert begun(begin, (folder,)) == {n: (2 * n, None) for n in range(6)}
 
 
 def test_a_defect_is_raised_as_what_it_is() -> None:

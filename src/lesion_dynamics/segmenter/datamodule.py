@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
+from lesion_dynamics.segmenter.loading_process import loading_begin, loading_context
 from lesion_dynamics.segmenter.patch_schedule import PatchBatches, PatchSchedule
 from lesion_dynamics.segmenter.patches import (
     LabelledScans,
@@ -92,6 +93,8 @@ class LesionDataModule(pl.LightningDataModule):
             batch_sampler=batches,
             num_workers=workers,
             persistent_workers=workers > 0,
+            multiprocessing_context=loading_context() if workers else None,
+            worker_init_fn=loading_begin() if workers else None,
             pin_memory=torch.cuda.is_available(),
         )
 

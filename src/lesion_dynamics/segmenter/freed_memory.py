@@ -16,7 +16,7 @@ def keep_freed_memory() -> bool:
     system clears it, page by page, for the next one: 680,000 times in a DynUNet's step of
     4 x 96^3, a third of its time. All memory comes from the heap instead. What lies between
     blocks in use is lost to larger ones, so the largest amount in use grows: 3.8 GB instead of
-    3.0 GB in that step. Loading processes that are forked later do the same.
+    3.0 GB in that step. Every process asks for itself.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -31,7 +31,7 @@ class Done(Generic[Item, Result]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class Refusal:
     """A process could not be initialised. error : where it is one that a user can mend."""
 
     reason: str
@@ -86,7 +86,7 @@ class PoolRun(Generic[Item, Result]):
         )
         without: list[int] = []
         try:
-            futures: dict[Future[_Answer[Result] | _Refusal], int] = {}
+            futures: dict[Future[_Answer[Result] | Refusal], int] = {}
             try:
                 for place, number in enumerate(self._numbers):
                     item = self._items[number]
@@ -109,7 +109,7 @@ class PoolRun(Generic[Item, Result]):
             kind.append(self._numbers[place])
 
     def _outcome(
-        self, item: Item, future: Future[_Answer[Result] | _Refusal]
+        self, item: Item, future: Future[_Answer[Result] | Refusal]
     ) -> Done[Item, Result] | None:
         try:
             answer = future.result()
@@ -120,7 +120,7 @@ class PoolRun(Generic[Item, Result]):
             raise
         except UserError as error:
             return Done(item, None, str(error))
-        if isinstance(answer, _Refusal):
+        if isinstance(answer, Refusal):
             if isinstance(answer.error, DiskFullError):
                 raise answer.error
             self.refusal = answer.reason
@@ -129,31 +129,38 @@ class PoolRun(Generic[Item, Result]):
         return Done(item, answer.result, None)
 
 
-_begun: Any = None
-_refusal: _Refusal | None = None
+def refusal_of(
+    initializer: Callable[..., None] | None, arguments: tuple[Any, ...]
+) -> Refusal | None:
+    """Initialise this process; if it cannot be, what it answers to every item.
 
-
-def _begin(begun: Any, initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    """Initialise this process; if it cannot be, that is its answer to every item.
-
-    An exception that left this function would break the pool, and its reason would be lost.
+    An exception that left this function would end the process, and its reason would be lost.
     """
-    global _begun, _refusal
-    _begun = begun
-    follow_parent()
     if initializer is None:
-        return
+        return None
     try:
         initializer(*arguments)
     except UserError as error:
-        _refusal = _Refusal(str(error), error)
+        return Refusal(str(error), error)
     except Exception as error:  # noqa: BLE001  whatever it is, it is told
         _LOG.error("a process could not be initialised", exc_info=error)
         reason = f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        _refusal = _Refusal(f"a process could not begin: {reason}", None)
+        return Refusal(f"a process could not begin: {reason}", None)
+    return None
 
 
-def _work(function: Callable[[Item], Result], place: int, item: Item) -> _Answer[Result] | _Refusal:
+_begun: Any = None
+_refusal: Refusal | None = None
+
+
+def _begin(begun: Any, initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    global _begun, _refusal
+    _begun = begun
+    follow_parent()
+    _refusal = refusal_of(initializer, arguments)
+
+
+def _work(function: Callable[[Item], Result], place: int, item: Item) -> _Answer[Result] | Refusal:
     if _refusal is not None:
         return _refusal
     _begun[place] = 1

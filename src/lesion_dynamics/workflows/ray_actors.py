@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from lesion_dynamics.errors import ConfigurationError, DiskFullError, UserError
 from lesion_dynamics.settings.inference import ExecutorSettings
-from lesion_dynamics.workflows.processes import Done, cores
+from lesion_dynamics.workflows.pool_run import Done, Refusal, refusal_of
+from lesion_dynamics.workflows.processes import cores
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 2
@@ -43,9 +44,11 @@ class _Actor:
     ) -> None:
         # A running cluster's processes are elsewhere; relative paths are the command's.
         os.chdir(folder)
-        initializer(*arguments)
+        self._refusal = refusal_of(initializer, arguments)
 
-    def work(self, function: Callable[[Any], Any], item: Any) -> tuple[Any, str | None]:
+    def work(self, function: Callable[[Any], Any], item: Any) -> tuple[Any, str | None] | Refusal:
+        if self._refusal is not None:
+            return self._refusal
         try:
             return function(item), None
         except DiskFullError:
@@ -64,6 +67,9 @@ def in_ray_actors(
     arguments: tuple[Any, ...],
 ) -> Iterator[Done[Item, Result]]:
     """As `processes.in_processes`: failures are those of their items alone, defects are raised.
+
+    An actor that cannot be initialised gives its item to the others; if none is left, one more is
+    tried alone, and if that one cannot be either, what is left fails with its reason.
 
     Raises
     ------
@@ -105,16 +111,18 @@ class _Crew:
         self._waiting = deque(range(len(items)))
         self._attempts = [0] * len(items)
         self._busy: dict[Any, tuple[Any, int]] = {}
+        self._last_try = False
 
     def work(self, count: int, description: str) -> Iterator[Done[Any, Any]]:
         """Outcomes as they come."""
+        self._last_try = count == 1
         for _ in range(count):
             self._give(self._hire())
         while self._busy:
             (ready,), _ = self._ray.wait(list(self._busy), num_returns=1)
             actor, number = self._busy.pop(ready)
             try:
-                result, failure = self._ray.get(ready)
+                answer = self._ray.get(ready)
             except self._ray.exceptions.RayActorError:
                 _LOG.warning("%s: a process died; its work is done again", description)
                 self._waiting.append(number)
@@ -122,9 +130,31 @@ class _Crew:
             except self._ray.exceptions.RayTaskError as error:
                 raise error.cause or error from None
             else:
-                yield Done(self._items[number], result, failure)
+                if isinstance(answer, Refusal):
+                    self._ray.kill(actor)
+                    yield from self._refused(answer, number, description)
+                    continue
+                yield Done(self._items[number], *answer)
             yield from self._given_up()
             self._give(actor)
+
+    def _refused(self, refusal: Refusal, number: int, description: str) -> Iterator[Done[Any, Any]]:
+        """Its item waits for the actors that are left."""
+        if isinstance(refusal.error, DiskFullError):
+            raise refusal.error
+        self._attempts[number] -= 1
+        self._waiting.append(number)
+        if self._busy:
+            _LOG.warning(
+                "%s: from now on %d at once: %s", description, len(self._busy), refusal.reason
+            )
+        elif self._last_try:
+            yield from (Done(self._items[one], None, refusal.reason) for one in self._waiting)
+            self._waiting.clear()
+        else:
+            # Perhaps so many at once lack what one would have, such as memory of a GPU.
+            self._last_try = True
+            self._give(self._hire())
 
     def _given_up(self) -> Iterator[Done[Any, Any]]:
         for number in [n for n in self._waiting if self._attempts[n] >= _ATTEMPTS]:
