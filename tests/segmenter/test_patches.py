@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import torch
+from tests.segmenter.small_training import settings
 from tests.segmenter.training_scan_files import NO_AUGMENTATION, PATCH, write_scan
 
 from lesion_dynamics.segmenter.augmentation import PatchAugmentation
 from lesion_dynamics.segmenter.network_input import BACKGROUND_Z, MISSING_SEQUENCE_Z
+from lesion_dynamics.segmenter.patch_schedule import PatchSchedule
 from lesion_dynamics.segmenter.patches import LabelledScans, PatchDataset, cut
 from lesion_dynamics.segmenter.training_scans import (
     TrainingScan,
@@ -18,6 +21,7 @@ from lesion_dynamics.segmenter.training_scans import (
 )
 from lesion_dynamics.settings.augmentation import AugmentationSettings
 from lesion_dynamics.settings.training import PatchSettings
+from lesion_dynamics.synthesis.source import MixedSource
 
 BOTH = {"sequences": ("FLAIR", "T1w"), "optional_sequences": ("T1w",)}
 
@@ -180,3 +184,16 @@ def test_a_sequence_that_the_scan_lacks_is_missing_beyond_its_grid_as_well(tmp_p
         flair, t1w = patches[number]["channels"]
         assert (flair == BACKGROUND_Z).any()
         assert (t1w == MISSING_SEQUENCE_Z).all()
+
+
+def test_a_loading_process_is_sent_the_source_and_cuts_the_same(scans: list[TrainingScan]) -> None:
+    for size_of in (None, PatchSchedule(PATCH, settings().trainer).size_voxels):
+        source = LabelledScans(scans, patch=PATCH, seed=1, size_of=size_of)
+        mixed = MixedSource(source, source, share=0.5)
+        alone, sent = (
+            PatchDataset(each, augmentation=PatchAugmentation(NO_AUGMENTATION, **BOTH), seed=1)
+            for each in (mixed, pickle.loads(pickle.dumps(mixed)))
+        )
+        for number in range(4):
+            for name, value in alone[number].items():
+                torch.testing.assert_close(sent[number][name], value, rtol=0, atol=0)

@@ -74,7 +74,7 @@ class LabelledScans:
     ) -> None:
         self._scans = tuple(scans)
         self._patch = patch
-        self._size_of = size_of or (lambda _: patch.size_voxels)
+        self._size_of = size_of
         self._seed = seed
 
     def patch(
@@ -82,7 +82,7 @@ class LabelledScans:
     ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """See `PatchSource`."""
         scan = self._scans[self.scan_index(number)]
-        size = self._size_of(number)
+        size = self._patch.size_voxels if self._size_of is None else self._size_of(number)
         centre = self._centre(scan, rng, size)
         whole = scan.array("channels")
         channels = cut(whole, centre, size, outside_z(whole))
