@@ -43,6 +43,8 @@ SMALL_TRAINING = (
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Whole files to processes, whatever ends one of them."""
+    if config.getoption("dist") != "loadfile":
+        return None
     from tests.file_scheduling import FileScheduling
 
     return FileScheduling(config, log)

@@ -46,6 +46,6 @@ def loading_begin() -> Callable[[int], None]:
 def _begin(_number: int, *, deterministic: bool, warn_only: bool) -> None:
     follow_parent()
     keep_freed_memory()
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # A patch has the same bits whatever process makes it.
     torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -144,14 +144,13 @@ class _Crew:
             raise refusal.error
         self._attempts[number] -= 1
         self._waiting.append(number)
-        if self._busy:
-            _LOG.warning(
-                "%s: from now on %d at once: %s", description, len(self._busy), refusal.reason
-            )
-        elif self._last_try:
+        if self._last_try and not self._busy:
             yield from (Done(self._items[one], None, refusal.reason) for one in self._waiting)
             self._waiting.clear()
-        else:
+            return
+        left = max(1, len(self._busy))
+        _LOG.warning("%s: from now on %d at once: %s", description, left, refusal.reason)
+        if not self._busy:
             # Perhaps so many at once lack what one would have, such as memory of a GPU.
             self._last_try = True
             self._give(self._hire())
